@@ -1,0 +1,105 @@
+# Two commands matter: `make demo` and `make test`. Everything here sets up what it needs first.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# Any Python 3 with venv starts the set-up; uv then finds (or fetches) the one the project runs on.
+BOOTSTRAP_PYTHON ?= python3
+PYTHON ?= >=3.11,<3.13
+PORT ?= 4566
+
+STATE := .nestbox
+UV := $(STATE)/uv/bin/uv
+DEV := .venv
+SETUP := $(STATE)/stamp/dev $(STATE)/stamp/sam $(STATE)/stamp/detector $(STATE)/stamp/dataprep
+LOCKS := requirements/dev requirements/sam layers/dependencies/requirements layers/imaging/requirements \
+         detector/requirements dataprep_job/requirements
+PACKAGES := layers/nestbox/python/nestbox cli local dataprep_job detector benchmarks
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- set-up: four environments, each from its own lock file -------------------------------------
+.PHONY: setup
+setup: $(SETUP) ## Make the environments; done once, instant afterwards
+
+$(UV): requirements/uv.txt
+	@echo "setting up: uv"
+	@$(BOOTSTRAP_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 8))' \
+	  || { echo "a Python 3.8 or newer is needed to start (set BOOTSTRAP_PYTHON=...)"; exit 1; }
+	@$(BOOTSTRAP_PYTHON) -m venv --clear $(STATE)/uv
+	@$(STATE)/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# $(1) folder, $(2) lock file
+define environment
+	@echo "setting up: $(1)"
+	@mkdir -p $(STATE)/stamp
+	@$(UV) venv --quiet --clear --python '$(PYTHON)' $(1)
+	@$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes $(2)
+endef
+
+$(STATE)/stamp/dev: requirements/dev.txt pyproject.toml $(UV)
+	$(call environment,$(DEV),$<)
+	@$(UV) pip install --quiet --python $(DEV)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STATE)/stamp/sam: requirements/sam.txt $(UV)
+	$(call environment,$(STATE)/env/sam,$<)
+	@touch $@
+
+$(STATE)/stamp/detector: detector/requirements.txt $(UV)
+	$(call environment,$(STATE)/env/detector,$<)
+	@touch $@
+
+$(STATE)/stamp/dataprep: dataprep_job/requirements.txt $(UV)
+	$(call environment,$(STATE)/env/dataprep,$<)
+	@touch $@
+
+.PHONY: lock
+lock: $(UV) ## Resolve every lock file again from its .in file
+	for lock in $(LOCKS); do \
+	  constraint=$$([ $$lock = requirements/dev ] || [ $$lock = requirements/sam ] || echo "--constraint requirements/dev.txt"); \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --no-header $$constraint $$lock.in --output-file $$lock.txt; done
+
+# ---- run ----------------------------------------------------------------------------------------
+.PHONY: demo
+demo: setup ## The whole chain on this machine: upload, prepare, train, judge, serve, detect (DATA=folder DATASET=name)
+	@DATA="$(DATA)" DATASET="$(DATASET)" $(DEV)/bin/python -m local.demo --port $(PORT)
+
+.PHONY: local
+local: setup ## Start the local AWS and deploy the stack to it; keep both up
+	@$(DEV)/bin/python -m local.deploy --port $(PORT)
+
+.PHONY: stop
+stop: ## Stop the local AWS and everything running on it
+	@if [ -x $(DEV)/bin/python ]; then $(DEV)/bin/python -m local down; else echo "nothing is set up, so nothing is running"; fi
+
+# ---- check --------------------------------------------------------------------------------------
+.PHONY: test
+test: setup lint ## Lint, type-check and run every test: unit, integration, end to end
+	@$(DEV)/bin/python -m pytest
+
+.PHONY: lint
+lint: setup ## ruff, mypy --strict, cfn-lint, sam validate --lint
+	@$(DEV)/bin/ruff check .
+	@$(DEV)/bin/ruff format --check .
+	@$(DEV)/bin/mypy $(PACKAGES) functions
+	@$(DEV)/bin/cfn-lint template.yaml
+	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(STATE)/env/sam/bin/sam validate --lint
+
+.PHONY: format
+format: setup ## Format the code
+	@$(DEV)/bin/ruff check --fix .
+	@$(DEV)/bin/ruff format .
+
+.PHONY: bench bench-pack bench-detector bench-api bench-runs
+bench: bench-pack bench-detector bench-api bench-runs ## Measure everything against its goal
+bench-pack bench-detector bench-api bench-runs: bench-%: setup
+	@$(DEV)/bin/python -m benchmarks $*
+
+.PHONY: clean
+clean: stop ## Remove everything the set-up and the runs made
+	rm -rf $(DEV) $(STATE) .aws-sam out
