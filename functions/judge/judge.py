@@ -1,0 +1,34 @@
+"""Runs that have a model: decide whether it replaces the champion."""
+
+import functools
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from nestbox.events import DatasetLook, RunLook
+from nestbox.gateways.queues import Queues
+from nestbox.handling import look_at_each, run_named
+from nestbox.settings import JudgeSettings, read_settings
+from nestbox.steps.judge import Judge
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics(namespace="Nestbox")
+
+
+@functools.cache
+def _step() -> Judge:
+    return Judge(read_settings(JudgeSettings), Queues(boto3.client("sqs")))
+
+
+def _look(target: RunLook | DatasetLook) -> str:
+    return _step().look(run_named(target).run)
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Handle a batch of messages, each naming a run."""
+    return look_at_each(event, context, _look, logger, metrics)

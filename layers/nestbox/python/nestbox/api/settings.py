@@ -1,0 +1,18 @@
+"""What the API's functions are told through their environment (see ``nestbox.settings``)."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectSettings:
+    """Of the function that answers pictures."""
+
+    cors_origin: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RunsApiSettings:
+    """Of the function that tells about datasets and runs."""
+
+    artifacts_bucket: str
+    cors_origin: str

@@ -1,0 +1,110 @@
+"""Endpoints on SageMaker."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from nestbox.gateways.refusals import code_of, final_refusals_told
+from nestbox.rules.deploying import Endpoint
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType
+
+_MISSING = ("ValidationException", "ResourceNotFound")
+_TAKEN = ("ValidationException", "ResourceInUse")
+
+
+class Endpoints:
+    """SageMaker, as far as serving goes."""
+
+    def __init__(self, client: "SageMakerClient") -> None:
+        self._client = client
+
+    def describe(self, name: str) -> Endpoint | None:
+        """The endpoint, or None where there is none of this name."""
+        try:
+            answer = self._client.describe_endpoint(EndpointName=name)
+        except ClientError as error:
+            if code_of(error) in _MISSING:
+                return None
+            raise
+        return Endpoint(
+            answer["EndpointStatus"], answer.get("EndpointConfigName", ""), answer.get("FailureReason")
+        )
+
+    def ensure_config(
+        self,
+        name: str,
+        *,
+        variant: str,
+        model: str,
+        instance_type: "ProductionVariantInstanceTypeType",
+        instance_count: int,
+        tags: Sequence[Mapping[str, str]],
+    ) -> None:
+        """Create the endpoint configuration unless it is there; raises AwsRefusedError."""
+        try:
+            self._client.create_endpoint_config(
+                EndpointConfigName=name,
+                ProductionVariants=[
+                    {
+                        "VariantName": variant,
+                        "ModelName": model,
+                        "InstanceType": instance_type,
+                        "InitialInstanceCount": instance_count,
+                        "InitialVariantWeight": 1.0,
+                    }
+                ],
+                Tags=list(tags),  # type: ignore[arg-type]
+            )
+        except ClientError as error:
+            if code_of(error) not in _TAKEN:
+                raise
+            with final_refusals_told("SageMaker refused the endpoint configuration"):
+                if not self._has_config(name):
+                    raise
+
+    def create(self, name: str, config: str, tags: Sequence[Mapping[str, str]]) -> None:
+        """Create the endpoint; one that somebody created meanwhile is fine. Raises AwsRefusedError."""
+        try:
+            self._client.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=list(tags))  # type: ignore[arg-type]
+        except ClientError as error:
+            if code_of(error) not in (*_TAKEN, "ResourceLimitExceeded"):
+                raise
+            with final_refusals_told("SageMaker refused the endpoint"):
+                if self.describe(name) is None:
+                    raise
+
+    def update(self, name: str, config: str) -> None:
+        """Move the endpoint to another configuration; raises AwsRefusedError.
+
+        An endpoint that is moving already (somebody else asked meanwhile) is fine.
+        """
+        try:
+            self._client.update_endpoint(EndpointName=name, EndpointConfigName=config)
+        except ClientError as error:
+            if code_of(error) not in (*_TAKEN, "ResourceLimitExceeded"):
+                raise
+            with final_refusals_told("SageMaker refused to update the endpoint"):
+                endpoint = self.describe(name)
+                if endpoint is None or (endpoint.status == "InService" and endpoint.config != config):
+                    raise
+
+    def delete(self, name: str) -> None:
+        """Delete the endpoint; one that is gone already is fine."""
+        try:
+            self._client.delete_endpoint(EndpointName=name)
+        except ClientError as error:
+            if code_of(error) not in _MISSING:
+                raise
+
+    def _has_config(self, name: str) -> bool:
+        try:
+            self._client.describe_endpoint_config(EndpointConfigName=name)
+        except ClientError as error:
+            if code_of(error) in _MISSING:
+                return False
+            raise
+        return True

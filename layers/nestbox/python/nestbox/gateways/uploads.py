@@ -1,0 +1,63 @@
+"""What is in the uploads bucket."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from nestbox.bucket_layout import dataset_prefix, is_ready_marker
+from nestbox.rules.snapshots import SnapshotEntry, is_image
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass
+class Listing:
+    """The newest versions of a dataset's objects, sorted by key, and when they last changed."""
+
+    entries: list[SnapshotEntry] = field(default_factory=list)
+    last_change_at: datetime | None = None
+    """When the newest object was written or deleted."""
+    ready_at: datetime | None = None
+    """When ``_READY`` was written, if it is there."""
+
+    @property
+    def images(self) -> int:
+        """How many of them are pictures by name."""
+        return sum(is_image(entry.key) for entry in self.entries)
+
+
+class Uploads:
+    """The uploads bucket, versioned."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def list(self, dataset: str) -> Listing:
+        """All of a dataset as it is now; the markers of folders that S3 consoles make do not count."""
+        listing = Listing()
+        pages = self._client.get_paginator("list_object_versions").paginate(
+            Bucket=self.bucket, Prefix=dataset_prefix(dataset)
+        )
+        for page in pages:
+            for version in page.get("Versions", []):
+                key = version["Key"]
+                if not version["IsLatest"] or key.endswith("/"):
+                    continue
+                if is_ready_marker(key):
+                    listing.ready_at = _later(listing.ready_at, version["LastModified"])
+                    continue
+                listing.last_change_at = _later(listing.last_change_at, version["LastModified"])
+                listing.entries.append(
+                    SnapshotEntry(key, version["VersionId"], version["ETag"].strip('"'), version["Size"])
+                )
+            for marker in page.get("DeleteMarkers", []):
+                if marker["IsLatest"] and not is_ready_marker(marker["Key"]):
+                    listing.last_change_at = _later(listing.last_change_at, marker["LastModified"])
+        listing.entries.sort()
+        return listing
+
+
+def _later(one: datetime | None, other: datetime) -> datetime:
+    return other if one is None else max(one, other)

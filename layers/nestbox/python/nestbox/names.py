@@ -1,0 +1,98 @@
+"""What things are called, and what their names say.
+
+Every job, model and configuration of a run is named after the run, so that doing something twice finds
+the first one instead of making a second.
+"""
+
+import re
+import secrets
+from datetime import UTC, datetime
+
+from nestbox.errors import BadNameError
+
+MAX_DATASET_NAME = 32
+DATASET_NAME_RULE = (
+    f"lower-case letters, digits and single hyphens between them, at most {MAX_DATASET_NAME} characters"
+)
+
+_DATASET = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
+_RUN = re.compile(r"(?P<dataset>[a-z0-9](?:-?[a-z0-9])*)-(?P<when>[0-9]{14})-[0-9a-f]{4}")
+_PREPARE_SUFFIX = "-prepare"
+_ENDPOINT_PREFIX = "nestbox-"
+
+
+def is_dataset_name(name: str) -> bool:
+    """Whether a folder of this name under ``datasets/`` is a dataset."""
+    return len(name) <= MAX_DATASET_NAME and _DATASET.fullmatch(name) is not None
+
+
+def check_dataset_name(name: str) -> str:
+    """The name itself; raises BadNameError where it is no dataset name."""
+    if not is_dataset_name(name):
+        raise BadNameError(f"{name!r} is no dataset name: use {DATASET_NAME_RULE}")
+    return name
+
+
+def new_run_id(dataset: str, now: datetime, suffix: str | None = None) -> str:
+    """``{dataset}-{YYYYMMDDhhmmss}-{4 hex}`` (UTC), also valid as the name of a SageMaker job.
+
+    Raises BadNameError where ``dataset`` is no dataset name.
+    """
+    check_dataset_name(dataset)
+    return f"{dataset}-{now.astimezone(UTC):%Y%m%d%H%M%S}-{suffix or secrets.token_hex(2)}"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether the text has the form of a run id (the run need not exist)."""
+    match = _RUN.fullmatch(text)
+    return match is not None and is_dataset_name(match["dataset"])
+
+
+def dataset_of_run(run: str) -> str:
+    """The dataset a run belongs to; raises BadNameError where ``run`` is no run id."""
+    match = _RUN.fullmatch(run)
+    if match is None or not is_dataset_name(match["dataset"]):
+        raise BadNameError(f"{run!r} is no run id: expected DATASET-YYYYMMDDhhmmss-XXXX")
+    return match["dataset"]
+
+
+def prepare_job_name(run: str) -> str:
+    """The Batch job that prepares the data of a run."""
+    return run + _PREPARE_SUFFIX
+
+
+def run_of_prepare_job(job_name: str) -> str | None:
+    """The run whose data this Batch job prepares, or None where it is somebody else's job."""
+    run = job_name.removesuffix(_PREPARE_SUFFIX)
+    return run if run != job_name and is_run_id(run) else None
+
+
+def training_job_name(run: str) -> str:
+    """The SageMaker training job of a run."""
+    return run
+
+
+def model_name(run: str) -> str:
+    """The SageMaker model of a run."""
+    return run
+
+
+def endpoint_config_name(run: str) -> str:
+    """The SageMaker endpoint configuration that serves a run's model."""
+    return run
+
+
+def variant_name(run: str) -> str:
+    """The production variant; InvokeEndpoint answers with it, which tells whose classes an answer speaks."""
+    return run
+
+
+def endpoint_name(dataset: str) -> str:
+    """The one SageMaker endpoint of a dataset."""
+    return _ENDPOINT_PREFIX + dataset
+
+
+def dataset_of_endpoint(endpoint: str) -> str | None:
+    """The dataset an endpoint serves, or None where the endpoint is somebody else's."""
+    dataset = endpoint.removeprefix(_ENDPOINT_PREFIX)
+    return dataset if dataset != endpoint and is_dataset_name(dataset) else None

@@ -1,0 +1,44 @@
+"""Conditional writes, and what their refusal means."""
+
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pynamodb.connection import Connection
+from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
+from pynamodb.transactions import TransactWrite
+
+from nestbox.errors import LostRaceError
+
+_CONDITION_FAILED = ("ConditionalCheckFailedException", "ConditionalCheckFailed")
+
+
+@contextmanager
+def races_told(what: str) -> Iterator[None]:
+    """Within, a write whose condition does not hold raises LostRaceError; other refusals pass through."""
+    try:
+        yield
+    except (PutError, UpdateError) as error:
+        if error.cause_response_code in _CONDITION_FAILED:
+            raise LostRaceError(f"{what} was written by somebody else first") from error
+        raise
+    except TransactWriteError as error:
+        if any(reason and reason.code in _CONDITION_FAILED for reason in error.cancellation_reasons):
+            raise LostRaceError(f"{what} was written by somebody else first") from error
+        raise
+
+
+@contextmanager
+def one_transaction(what: str) -> Iterator[TransactWrite]:
+    """A TransactWrite that is committed at the end of the block; raises LostRaceError."""
+    with (
+        races_told(what),
+        TransactWrite(connection=_connection(os.environ.get("AWS_ENDPOINT_URL"))) as transaction,
+    ):
+        yield transaction
+
+
+@functools.cache
+def _connection(_endpoint_url: str | None) -> Connection:
+    return Connection()

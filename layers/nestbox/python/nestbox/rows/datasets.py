@@ -1,0 +1,146 @@
+"""Writes to the table of datasets."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from nestbox import timestamps
+from nestbox.rows.conditional import one_transaction, races_told
+from nestbox.rules.arming import Arming, Standing
+from nestbox.tables import REJECTED_ROW, DatasetRow, Notice, RunRow, find_dataset
+
+MAX_NOTICES = 50
+NOTICES_KEPT = timedelta(days=7)
+
+
+def standing_of(row: DatasetRow | None) -> Standing:
+    """How a dataset stands, as far as settling goes."""
+    if row is None:
+        return Standing()
+    return Standing(_time(row.first_pending_at), _time(row.settle_at), row.active_run)
+
+
+def mark_pending(
+    dataset: str, row: DatasetRow | None, arming: Arming, *, uploaded_at: datetime, now: datetime
+) -> None:
+    """Note that uploads wait and (if a message is to be sent) when it is due; raises LostRaceError."""
+    actions: list[Action] = [DatasetRow.revision.add(1)]
+    known = row.last_upload_at if row is not None else None
+    actions.append(DatasetRow.last_upload_at.set(max(known or "", timestamps.to_text(uploaded_at))))
+    if row is None or row.first_pending_at is None:
+        actions += [
+            DatasetRow.first_pending_at.set(timestamps.to_text(now)),
+            DatasetRow.pending.set("1"),
+        ]
+    if arming.delay_seconds is not None:
+        due = now + timedelta(seconds=arming.delay_seconds)
+        actions.append(DatasetRow.settle_at.set(timestamps.to_text(due)))
+    with races_told(f"dataset {dataset}"):
+        DatasetRow(dataset).update(actions=actions, condition=_stands_as(row))
+
+
+def disarm(row: DatasetRow) -> None:
+    """Take the settle message off the row; raises LostRaceError. Must come before the bucket is listed."""
+    with races_told(f"dataset {row.dataset}"):
+        row.update(
+            actions=[DatasetRow.settle_at.remove(), DatasetRow.revision.add(1)],
+            condition=DatasetRow.settle_at == row.settle_at,
+        )
+
+
+def rearm(row: DatasetRow, due: datetime, last_change_at: datetime | None) -> None:
+    """Note when the next settle message is due; raises LostRaceError where intake has armed one since."""
+    with races_told(f"dataset {row.dataset}"):
+        row.update(
+            actions=[
+                DatasetRow.settle_at.set(timestamps.to_text(due)),
+                *_last_upload(last_change_at),
+                DatasetRow.revision.add(1),
+            ],
+            condition=DatasetRow.settle_at.does_not_exist() & DatasetRow.active_run.does_not_exist(),
+        )
+
+
+def drop_pending(row: DatasetRow, notices: Sequence[Notice], last_change_at: datetime | None) -> None:
+    """Nothing waits any more, and this is why; raises LostRaceError where uploads came in since."""
+    with races_told(f"dataset {row.dataset}"):
+        row.update(
+            actions=[
+                DatasetRow.first_pending_at.remove(),
+                DatasetRow.pending.remove(),
+                _set_notices(notices),
+                *_last_upload(last_change_at),
+                DatasetRow.revision.add(1),
+            ],
+            condition=DatasetRow.settle_at.does_not_exist() & DatasetRow.active_run.does_not_exist(),
+        )
+
+
+def start_run(row: DatasetRow, run: RunRow, now: datetime, last_change_at: datetime | None) -> None:
+    """Write a new run and give it the dataset, in one transaction; raises LostRaceError.
+
+    ``row`` must have been read after the bucket was listed. Uploads armed since stay pending.
+    """
+    actions: list[Action] = [
+        DatasetRow.active_run.set(run.run),
+        DatasetRow.last_run.set(run.run),
+        DatasetRow.dataset_version.set(run.snapshot_version),
+        DatasetRow.defects.remove(),
+        *_last_upload(last_change_at),
+        DatasetRow.revision.add(1),
+    ]
+    if row.settle_at is None:
+        actions += [DatasetRow.first_pending_at.remove(), DatasetRow.pending.remove()]
+    else:
+        actions.append(DatasetRow.first_pending_at.set(timestamps.to_text(now)))
+    with one_transaction(f"dataset {row.dataset}") as transaction:
+        transaction.save(run, condition=RunRow.run.does_not_exist())
+        transaction.update(row, actions, condition=_stands_as(row))
+
+
+def reject_uploads(found: Sequence[Notice], now: datetime) -> list[Notice]:
+    """Add defects of uploads that belong to no dataset to the row ``_rejected``; raises LostRaceError.
+
+    What is there already is not written again. Where 50 are there, new ones wait until one is a week old:
+    the row, and the number of writes to it, stay bounded whatever is uploaded. Returns what was added.
+    """
+    row = find_dataset(REJECTED_ROW)
+    oldest = timestamps.to_text(now - NOTICES_KEPT)
+    known = [notice for notice in (row.defects if row is not None else None) or [] if notice.at >= oldest]
+    seen = {(notice.code, notice.file) for notice in known}
+    new = [notice for notice in found if (notice.code, notice.file) not in seen]
+    new = new[: max(0, MAX_NOTICES - len(known))]
+    if not new:
+        return []
+    revision = row.revision if row is not None else None
+    as_read = DatasetRow.revision.does_not_exist() if revision is None else DatasetRow.revision == revision
+    with races_told(f"dataset {REJECTED_ROW}"):
+        DatasetRow(REJECTED_ROW).update(
+            actions=[_set_notices([*known, *new]), DatasetRow.revision.add(1)], condition=as_read
+        )
+    return new
+
+
+def _stands_as(row: DatasetRow | None) -> Condition:
+    condition: Condition | None = None
+    for name in ("first_pending_at", "settle_at", "active_run"):
+        attribute = getattr(DatasetRow, name)
+        value = getattr(row, name) if row is not None else None
+        one = attribute == value if value is not None else attribute.does_not_exist()
+        condition = one if condition is None else condition & one
+    assert condition is not None
+    return condition
+
+
+def _set_notices(notices: Sequence[Notice]) -> Action:
+    return DatasetRow.defects.set(list(notices)) if notices else DatasetRow.defects.remove()
+
+
+def _last_upload(at: datetime | None) -> list[Action]:
+    return [DatasetRow.last_upload_at.set(timestamps.to_text(at))] if at is not None else []
+
+
+def _time(text: str | None) -> datetime | None:
+    return timestamps.from_text(text) if text else None

@@ -1,0 +1,1 @@
+"""Pure rules: no clock, no network, no environment. Everything they decide on is handed to them."""

@@ -1,0 +1,569 @@
+"""A world to drive the steps in: DynamoDB, S3 and CloudWatch Logs by moto.
+
+Batch, SageMaker and the queues are small fakes whose clock and outcomes the tests decide; they check every
+call against botocore's models.
+"""
+
+import functools
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import botocore.session
+import pytest
+from botocore.exceptions import ClientError
+from botocore.validate import ParamValidator
+from moto import mock_aws
+from nestbox import bucket_layout, events
+from nestbox.gateways.artifacts import Artifacts
+from nestbox.gateways.batch_jobs import BatchJobs
+from nestbox.gateways.endpoints import Endpoints
+from nestbox.gateways.job_logs import TRAINING_GROUP, JobLogs
+from nestbox.gateways.trainings import Trainings
+from nestbox.gateways.uploads import Uploads
+from nestbox.prep_summary import PrepSummary
+from nestbox.settings import (
+    DetectorKind,
+    IntakeSettings,
+    JudgeSettings,
+    ReconcileSettings,
+    RecordRunSettings,
+    StartRunSettings,
+    StartTrainingSettings,
+    UpdateEndpointSettings,
+)
+from nestbox.steps.intake import Intake
+from nestbox.steps.judge import Judge
+from nestbox.steps.reconcile import Reconcile
+from nestbox.steps.record_run import RecordRun
+from nestbox.steps.start_run import StartRun
+from nestbox.steps.start_training import StartTraining
+from nestbox.steps.update_endpoint import UpdateEndpoint
+from nestbox.tables import DatasetRow, EpochRow, RunRow, TokenRow, find_dataset, get_dataset, get_run
+
+REGION = "us-east-1"
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "DATASETS_TABLE": "Datasets",
+    "RUNS_TABLE": "Runs",
+    "EPOCHS_TABLE": "Epochs",
+    "TOKENS_TABLE": "Tokens",
+    "POWERTOOLS_TRACE_DISABLED": "true",
+    "POWERTOOLS_SERVICE_NAME": "tests",
+}
+UPLOADS, ARTIFACTS = "uploads", "artifacts"
+SETTLE, TRAINING, RECORD, JUDGE, ENDPOINT = "settle", "training", "record", "judge", "endpoint"
+ROLE = "arn:aws:iam::000000000000:role/nestbox-training"
+_SESSION = botocore.session.get_session()
+
+
+@functools.cache
+def client(service: str) -> object:
+    """A client of boto3; making one costs more than most tests."""
+    return boto3.client(service, region_name=REGION)
+
+
+def refusal(operation: str, code: str, message: str = "refused") -> ClientError:
+    """The error that boto3 raises where AWS answers with a code."""
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+def check(service: str, operation: str, request: dict) -> None:
+    """Raise what botocore would raise for an ill-formed request."""
+    shape = _SESSION.get_service_model(service).operation_model(operation).input_shape
+    report = ParamValidator().validate(request, shape)
+    assert not report.has_errors(), report.generate_report()
+
+
+class Clock:
+    """The time, which tests move on."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
+
+class FakeQueues:
+    """The queues: messages with the time they are due."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.waiting: list[tuple[datetime, str, str]] = []
+        self.sent: list[tuple[str, str, int]] = []
+
+    def send(self, queue_url: str, body: str, delay_seconds: int = 0) -> None:
+        assert 0 <= delay_seconds <= 900
+        self.sent.append((queue_url, body, delay_seconds))
+        self.waiting.append((self._clock() + timedelta(seconds=delay_seconds), queue_url, body))
+
+    def take_due(self) -> list[tuple[str, str]]:
+        now = self._clock()
+        due = [(url, body) for at, url, body in self.waiting if at <= now]
+        self.waiting = [one for one in self.waiting if one[0] > now]
+        return due
+
+    def lose_all(self) -> None:
+        self.waiting.clear()
+
+
+class _Pages:
+    def __init__(self, call: Callable[..., dict]) -> None:
+        self._call = call
+
+    def paginate(self, **request: object) -> list[dict]:
+        return [self._call(**request)]
+
+
+class FakeBatch:
+    """AWS Batch as far as the steps call it."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict] = {}
+        self.refuse: str | None = None
+        self._ids = itertools.count(1)
+
+    def submit_job(self, **request: object) -> dict:
+        check("batch", "SubmitJob", request)
+        if self.refuse:
+            raise refusal("SubmitJob", "ClientException", self.refuse)
+        job_id = f"job-{next(self._ids)}"
+        self.jobs[job_id] = {
+            "jobId": job_id,
+            "status": "SUBMITTED",
+            "createdAt": int(job_id[4:]),
+            "container": {},
+            **request,
+        }
+        return {"jobId": job_id, "jobName": request["jobName"]}
+
+    def list_jobs(self, **request: object) -> dict:
+        check("batch", "ListJobs", request)
+        names = request["filters"][0]["values"]
+        return {"jobSummaryList": [job for job in self.jobs.values() if job["jobName"] in names]}
+
+    def describe_jobs(self, **request: object) -> dict:
+        check("batch", "DescribeJobs", request)
+        return {"jobs": [self.jobs[job] for job in request["jobs"] if job in self.jobs]}
+
+    def get_paginator(self, operation: str) -> _Pages:
+        return _Pages(getattr(self, operation))
+
+
+class FakeSageMaker:
+    """SageMaker as far as the steps call it."""
+
+    def __init__(self) -> None:
+        self.trainings: dict[str, dict] = {}
+        self.models: dict[str, dict] = {}
+        self.configs: dict[str, dict] = {}
+        self.endpoints: dict[str, dict] = {}
+        self.calls: Counter[str] = Counter()
+        self.refuse: dict[str, tuple[str, str]] = {}
+
+    def _begin(self, operation: str, request: dict) -> None:
+        check("sagemaker", operation, request)
+        self.calls[operation] += 1
+        if operation in self.refuse:
+            raise refusal(operation, *self.refuse[operation])
+
+    def create_training_job(self, **request: object) -> dict:
+        self._begin("CreateTrainingJob", request)
+        name = request["TrainingJobName"]
+        if name in self.trainings:
+            raise refusal("CreateTrainingJob", "ResourceInUse")
+        self.trainings[name] = {
+            **request,
+            "TrainingJobStatus": "InProgress",
+            "SecondaryStatus": "Training",
+        }
+        return {}
+
+    def describe_training_job(self, **request: object) -> dict:
+        self._begin("DescribeTrainingJob", request)
+        if request["TrainingJobName"] not in self.trainings:
+            raise refusal("DescribeTrainingJob", "ValidationException", "Requested resource not found.")
+        return self.trainings[request["TrainingJobName"]]
+
+    def create_model(self, **request: object) -> dict:
+        self._begin("CreateModel", request)
+        if request["ModelName"] in self.models:
+            raise refusal("CreateModel", "ValidationException", "Cannot create already existing model")
+        self.models[request["ModelName"]] = request
+        return {}
+
+    def describe_model(self, **request: object) -> dict:
+        self._begin("DescribeModel", request)
+        if request["ModelName"] not in self.models:
+            raise refusal("DescribeModel", "ValidationException", "Could not find model")
+        return self.models[request["ModelName"]]
+
+    def create_endpoint_config(self, **request: object) -> dict:
+        self._begin("CreateEndpointConfig", request)
+        if request["EndpointConfigName"] in self.configs:
+            raise refusal("CreateEndpointConfig", "ValidationException", "already existing")
+        assert request["ProductionVariants"][0]["ModelName"] in self.models
+        self.configs[request["EndpointConfigName"]] = request
+        return {}
+
+    def describe_endpoint_config(self, **request: object) -> dict:
+        self._begin("DescribeEndpointConfig", request)
+        if request["EndpointConfigName"] not in self.configs:
+            raise refusal("DescribeEndpointConfig", "ValidationException", "Could not find")
+        return self.configs[request["EndpointConfigName"]]
+
+    def create_endpoint(self, **request: object) -> dict:
+        self._begin("CreateEndpoint", request)
+        name, config = request["EndpointName"], request["EndpointConfigName"]
+        if name in self.endpoints:
+            raise refusal("CreateEndpoint", "ValidationException", "already existing")
+        self.endpoints[name] = {
+            "EndpointStatus": "Creating",
+            "EndpointConfigName": config,
+            "target": config,
+            "before": None,
+        }
+        return {}
+
+    def update_endpoint(self, **request: object) -> dict:
+        self._begin("UpdateEndpoint", request)
+        endpoint = self.endpoints[request["EndpointName"]]
+        if endpoint["EndpointStatus"] != "InService":
+            raise refusal("UpdateEndpoint", "ValidationException", "Cannot update in-progress endpoint")
+        endpoint.update(
+            EndpointStatus="Updating",
+            before=endpoint["EndpointConfigName"],
+            target=request["EndpointConfigName"],
+        )
+        return {}
+
+    def describe_endpoint(self, **request: object) -> dict:
+        self._begin("DescribeEndpoint", request)
+        if request["EndpointName"] not in self.endpoints:
+            raise refusal("DescribeEndpoint", "ValidationException", "Could not find endpoint")
+        return self.endpoints[request["EndpointName"]]
+
+    def delete_endpoint(self, **request: object) -> dict:
+        self._begin("DeleteEndpoint", request)
+        if self.endpoints.pop(request["EndpointName"], None) is None:
+            raise refusal("DeleteEndpoint", "ValidationException", "Could not find endpoint")
+        return {}
+
+    def settle_endpoint(self, name: str, *, well: bool = True, reason: str = "health check failed") -> None:
+        """Let an endpoint that moves come to rest."""
+        endpoint = self.endpoints[name]
+        if endpoint["EndpointStatus"] not in ("Creating", "Updating"):
+            return
+        if well:
+            endpoint.update(EndpointStatus="InService", EndpointConfigName=endpoint["target"])
+            endpoint.pop("FailureReason", None)
+        elif endpoint["before"] is None:
+            endpoint.update(EndpointStatus="Failed", FailureReason=reason)
+        else:
+            endpoint.update(EndpointStatus="InService", FailureReason=reason)
+
+
+@dataclass
+class World:
+    """Everything a run needs, and the steps wired to it."""
+
+    clock: Clock = field(default_factory=Clock)
+    batch: FakeBatch = field(default_factory=FakeBatch)
+    sagemaker: FakeSageMaker = field(default_factory=FakeSageMaker)
+    quiet_seconds: int = 60
+    max_wait_seconds: int = 900
+    min_new_images: int = 1
+    kind: DetectorKind = DetectorKind.NESTBOX
+
+    def __post_init__(self) -> None:
+        self.s3, self.logs = client("s3"), client("logs")
+        for table in (DatasetRow, RunRow, EpochRow, TokenRow):
+            table.create_table(billing_mode="PAY_PER_REQUEST")
+        for bucket in (UPLOADS, ARTIFACTS):
+            self.s3.create_bucket(Bucket=bucket)
+        self.s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
+        self.log_start = int(datetime.now(UTC).timestamp() * 1000) - 60_000
+        self.queues = FakeQueues(self.clock)
+        self.intake = Intake(IntakeSettings(SETTLE, self.quiet_seconds), self.queues, self.clock)
+        jobs = BatchJobs(self.batch, "queue", "definition")
+        artifacts = Artifacts(self.s3, ARTIFACTS)
+        trainings, logs = Trainings(self.sagemaker), JobLogs(self.logs)
+        self.start_run = StartRun(
+            StartRunSettings(
+                UPLOADS,
+                ARTIFACTS,
+                SETTLE,
+                "queue",
+                "definition",
+                self.quiet_seconds,
+                self.max_wait_seconds,
+                self.min_new_images,
+            ),
+            Uploads(self.s3, UPLOADS),
+            artifacts,
+            jobs,
+            self.queues,
+            self.clock,
+        )
+        self.start_training = StartTraining(
+            StartTrainingSettings(
+                uploads_bucket=UPLOADS,
+                artifacts_bucket=ARTIFACTS,
+                settle_queue_url=SETTLE,
+                record_queue_url=RECORD,
+                batch_job_queue="queue",
+                prepare_job_definition="definition",
+                detector_image="000000000000.dkr.ecr.us-east-1.amazonaws.com/nestbox-detector:1",
+                detector_kind=self.kind,
+                base_network="nestbox-small" if self.kind is DetectorKind.NESTBOX else "resnet-50",
+                training_role_arn=ROLE,
+                training_instance_type="ml.m5.large",
+                training_max_seconds=3600,
+            ),
+            artifacts,
+            jobs,
+            logs,
+            trainings,
+            self.queues,
+            self.clock,
+        )
+        self.record_run = RecordRun(
+            RecordRunSettings(SETTLE, RECORD, JUDGE, ROLE), trainings, logs, self.queues, self.clock
+        )
+        self.judge = Judge(JudgeSettings(SETTLE, ENDPOINT), self.queues, self.clock)
+        self.update_endpoint = UpdateEndpoint(
+            UpdateEndpointSettings(SETTLE, "ml.m5.large"), Endpoints(self.sagemaker), self.queues, self.clock
+        )
+        self.reconcile = Reconcile(
+            ReconcileSettings(SETTLE, TRAINING, RECORD, JUDGE, ENDPOINT), self.queues, self.clock
+        )
+
+    # -- people
+
+    def upload(self, *keys: str, content: bytes = b"bytes", tell: bool = True) -> None:
+        """Put objects into the uploads bucket, each with an event unless ``tell`` is false."""
+        for key in keys:
+            self.s3.put_object(Bucket=UPLOADS, Key=key, Body=content)
+        if tell:
+            self.tell(*keys)
+
+    def tell(self, *keys: str) -> None:
+        """Deliver the events of uploads, as one batch."""
+        batch = self.intake.batch()
+        for key in keys:
+            batch.note(events.Upload(key=key, at=self.clock()))
+        self.strays = batch.finish()
+
+    # -- AWS
+
+    def pump(self, seconds: float = 0) -> list[str]:
+        """Let time pass and deliver every message that is due, and what follows from it; returns outcomes."""
+        self.clock.advance(seconds)
+        outcomes = []
+        for _round in range(100):
+            due = self.queues.take_due()
+            if not due:
+                return outcomes
+            outcomes += [self.deliver(url, body) for url, body in due]
+        raise AssertionError(f"messages beget messages without end: {outcomes[-10:]}")
+
+    def deliver(self, url: str, body: str) -> str:
+        """Hand one message to the step that reads its queue."""
+        look = events.look_in(body)
+        assert look is not None
+        if url == SETTLE:
+            return self.start_run.look(look.dataset)
+        if url == RECORD:
+            return self.record_run.look(look.run, follow=look.follow)
+        return {TRAINING: self.start_training, JUDGE: self.judge, ENDPOINT: self.update_endpoint}[url].look(
+            look.run
+        )
+
+    def finish_preparation(self, run: str, **changes: object) -> None:
+        """Let the Batch job of a run succeed with a summary."""
+        summary = {
+            "run": run,
+            "dataset": get_run(run).dataset,
+            "outcome": "READY",
+            "images": 12,
+            "usable_images": 12,
+            "boxes": 20,
+            "train_images": 8,
+            "train_samples": 16,
+            "validation_images": 4,
+            "classes": ["cardinal", "wren"],
+            "label_width": 12,
+            **changes,
+        }
+        self.s3.put_object(
+            Bucket=ARTIFACTS,
+            Key=bucket_layout.summary_key(run),
+            Body=PrepSummary(**summary).to_json().encode(),
+        )
+        for job in self.jobs_of(run):
+            job["status"] = "SUCCEEDED"
+
+    def jobs_of(self, run: str) -> list[dict]:
+        """The Batch jobs of a run."""
+        return [job for job in self.batch.jobs.values() if job["jobName"] == f"{run}-prepare"]
+
+    def log_epochs(
+        self, run: str, maps: list[float | None], first: int = 0, *, total: int | None = None
+    ) -> None:
+        """Write the log lines of epochs, as the training container does."""
+        stream = f"{run}/algo-1-1700000000"
+        for create, request in (
+            (self.logs.create_log_group, {}),
+            (self.logs.create_log_stream, {"logStreamName": stream}),
+        ):
+            try:
+                create(logGroupName=TRAINING_GROUP, **request)
+            except self.logs.exceptions.ResourceAlreadyExistsException:
+                continue
+        start = self.log_start
+        lines = []
+        for epoch, score in enumerate(maps, first):
+            base = start + epoch * 1000
+            quality = f"#quality_metric: host=algo-1, epoch={epoch},"
+            lines += [
+                (base, f"{quality} batch=1 train cross_entropy <loss>=(2.5)"),
+                (base + 500, "#throughput_metric: host=algo-1, train throughput=120.5 records/second"),
+                (base + 600, f"{quality} train cross_entropy <loss>=({1 / (epoch + 1):.4f})"),
+                (base + 600, f"{quality} train smooth_l1 <loss>=(0.25)"),
+            ]
+            if score is not None:
+                lines.append((base + 900, f"{quality} validation mAP <score>=({score:.6f})"))
+        done = first + len(maps)
+        if total is not None:
+            lines.append(
+                (
+                    start + done * 1000,
+                    f"#progress_metric: host=algo-1, completed {100 * done // total} % of epochs",
+                )
+            )
+        self.logs.put_log_events(
+            logGroupName=TRAINING_GROUP,
+            logStreamName=stream,
+            logEvents=[{"timestamp": at, "message": f"[INFO 139] {text}"} for at, text in lines],
+        )
+
+    def end_training(self, run: str, status: str = "Completed", **changes: object) -> None:
+        """Let the training job of a run end."""
+        job = self.sagemaker.trainings[run]
+        job.update(TrainingJobStatus=status, SecondaryStatus=status, TrainingEndTime=self.clock())
+        if status == "Completed":
+            job["ModelArtifacts"] = {
+                "S3ModelArtifacts": bucket_layout.s3_uri(ARTIFACTS, bucket_layout.model_key(run))
+            }
+        job.update(changes)
+
+    def finish_training(self, run: str, maps: list[float | None]) -> None:
+        """Let the training job of a run complete with these scores."""
+        self.log_epochs(run, maps, total=len(maps))
+        self.end_training(run)
+
+    # -- shortcuts
+
+    def run_to_training(self, dataset: str = "birds", *keys: str) -> str:
+        """Upload, settle and prepare; returns the run, which trains."""
+        self.upload(*(keys or [f"datasets/{dataset}/images/{n}.jpg" for n in range(3)]))
+        self.pump(self.quiet_seconds + 2)
+        run = get_dataset(dataset).active_run
+        assert run is not None
+        self.finish_preparation(run)
+        self.start_training.look(run)
+        return run
+
+    def run_to_end(
+        self, maps: list[float | None], dataset: str = "birds", *keys: str, well: bool = True
+    ) -> str:
+        """Take a run through everything; returns it."""
+        run = self.run_to_training(dataset, *keys)
+        self.finish_training(run, maps)
+        self.record_run.look(run)
+        self.judge.look(run)
+        self.update_endpoint.look(run)
+        if f"nestbox-{dataset}" in self.sagemaker.endpoints:
+            self.clock.advance(10)
+            self.sagemaker.settle_endpoint(f"nestbox-{dataset}", well=well)
+        self.update_endpoint.look_at_dataset(dataset)
+        return run
+
+    def writes_to(self, dataset: str) -> int:
+        """How often the dataset's row was written."""
+        row = find_dataset(dataset)
+        return int(row.revision or 0) if row is not None else 0
+
+    def runs(self, dataset: str = "birds") -> list[RunRow]:
+        """The dataset's runs, oldest first."""
+        return list(RunRow.query(dataset, consistent_read=True))
+
+
+@contextmanager
+def a_world(**parameters: object) -> Iterator[World]:
+    """A fresh world."""
+    with mock_aws():
+        yield World(**parameters)
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def new_world() -> Callable[..., object]:
+    """Makes worlds: ``with new_world(quiet_seconds=3) as world``."""
+    return a_world
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A world with the default parameters."""
+    with a_world() as one:
+        yield one
+
+
+def sqs_event(*bodies: str) -> dict:
+    """What Lambda hands to a function that reads a queue."""
+    return {
+        "Records": [
+            {
+                "messageId": f"message-{n}",
+                "receiptHandle": "handle",
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "attributes": {
+                    "ApproximateReceiveCount": "1",
+                    "ApproximateFirstReceiveTimestamp": "1700000000000",
+                    "SenderId": "sender",
+                    "SentTimestamp": "1700000000000",
+                },
+                "messageAttributes": {},
+                "md5OfBody": "0" * 32,
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue",
+                "awsRegion": REGION,
+            }
+            for n, body in enumerate(bodies)
+        ]
+    }
+
+
+@pytest.fixture
+def make_sqs_event() -> Callable[..., dict]:
+    """Makes the event that Lambda hands to a function that reads a queue."""
+    return sqs_event

@@ -1,0 +1,113 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nestbox.rules.epochs import Epoch, LogLine, best_epoch, read_log
+
+START = datetime(2026, 11, 24, 22, 40, tzinfo=UTC)
+
+
+def lines(*texts):
+    return [
+        LogLine(START + timedelta(seconds=n), f"[11/24/2026 22:40:00 INFO 139] {t}")
+        for n, t in enumerate(texts)
+    ]
+
+
+def quality(epoch, metric, value, batch=None):
+    inside = f"batch={batch} " if batch is not None else ""
+    kind = "score" if metric == "validation mAP" else "loss"
+    return f"#quality_metric: host=algo-1, epoch={epoch}, {inside}{metric} <{kind}>=({value})"
+
+
+def test_no_lines():
+    log = read_log([])
+    assert (log.epochs, log.finished) == ((), False)
+    assert best_epoch(log.epochs) is None
+
+
+def test_two_epochs_as_the_containers_write_them():
+    log = read_log(
+        lines(
+            "Final configuration: {'epochs': '2'}",
+            quality(0, "train cross_entropy", 2.5, batch=1),
+            "#throughput_metric: host=algo-1, train throughput=30.5 records/second",
+            quality(0, "train cross_entropy", 1.5),
+            quality(0, "train smooth_l1", 0.5),
+            quality(0, "validation mAP", 0.25),
+            "#progress_metric: host=algo-1, completed 50 % of epochs",
+            quality(1, "train cross_entropy", 1.0, batch=1),
+            quality(1, "train cross_entropy", 0.9),
+            quality(1, "train smooth_l1", 0.4),
+            quality(1, "validation mAP", 0.75),
+            "#progress_metric: host=algo-1, completed 100 % of epochs",
+            "#throughput_metric: host=algo-1, train throughput=31.5 records/second",
+        )
+    )
+    assert log.finished
+    assert log.epochs == (
+        Epoch(0, START + timedelta(seconds=5), 0.25, 1.5, 0.5, None, 30.5),
+        Epoch(1, START + timedelta(seconds=10), 0.75, 0.9, 0.4, 5.0, 31.5),
+    )
+    assert best_epoch(log.epochs).epoch == 1
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "", "x", "1.2.3"])
+def test_what_is_no_number_is_missing(value):
+    assert read_log(lines(quality(0, "validation mAP", value))).epochs == ()
+    log = read_log(lines(quality(0, "train smooth_l1", 0.5), quality(0, "validation mAP", value)))
+    assert log.epochs[0].validation_map is None
+    assert best_epoch(log.epochs) is None
+
+
+def test_zero_is_a_score():
+    log = read_log(lines(quality(0, "validation mAP", "0.0"), quality(1, "validation mAP", "0.0")))
+    assert best_epoch(log.epochs).epoch == 0
+
+
+def test_of_equal_epochs_the_earliest_is_best():
+    log = read_log(lines(*(quality(n, "validation mAP", value) for n, value in enumerate([0.1, 0.9, 0.9]))))
+    assert best_epoch(log.epochs).epoch == 1
+
+
+def test_an_epoch_trained_twice_counts_as_the_last_time():
+    log = read_log(
+        lines(
+            quality(0, "validation mAP", 0.1),
+            quality(1, "validation mAP", 0.9),
+            quality(1, "validation mAP", 0.3),
+        )
+    )
+    assert [e.validation_map for e in log.epochs] == [0.1, 0.3]
+
+
+def test_reading_on_from_the_middle():
+    everything = lines(*(quality(n, "validation mAP", n / 10) for n in range(5)))
+    whole = read_log(everything)
+    rest = read_log(everything[3:], {2: everything[2].at})
+    assert rest.epochs == whole.epochs[3:]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "epoch=3, validation mAP <score>=(0.5)",
+        "#quality_metric: host=algo-1, epoch=x, validation mAP <score>=(0.5)",
+        "#quality_metric: host=algo-1, epoch=0, validation accuracy <score>=(0.5)",
+        "#progress_metric: host=algo-1, completed",
+        "",
+        "\x00",
+    ],
+)
+def test_other_lines_are_passed_over(text):
+    assert read_log(lines(text)).epochs == ()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), max_size=20))
+def test_every_score_is_one_that_was_logged(scores):
+    log = read_log(lines(*(quality(n, "validation mAP", f"{value:.6f}") for n, value in scores)))
+    logged = {n: float(f"{value:.6f}") for n, value in scores}
+    assert {e.epoch: e.validation_map for e in log.epochs} == logged
+    best = best_epoch(log.epochs)
+    assert best is None if not logged else best.validation_map == max(logged.values())
