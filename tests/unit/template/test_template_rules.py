@@ -1,0 +1,343 @@
+"""What every resource of template.yaml keeps to."""
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import nestbox.api.settings
+import nestbox.settings
+import nestbox.tables
+import pytest
+from pynamodb.attributes import Attribute
+
+ROOT = Path(__file__).parents[3]
+
+# AWS knows no resource for these: https://docs.aws.amazon.com/service-authorization/latest/reference/
+UNRESTRICTABLE = {
+    "batch:DescribeJobs",
+    "batch:ListJobs",
+    "ecr:GetAuthorizationToken",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+RESTRICTED_BY_CONDITION = {"cloudwatch:PutMetricData"}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+# ---- functions ------------------------------------------------------------------------------------
+
+
+def test_every_function_folder_is_deployed_and_every_handler_exists(template: Any) -> None:
+    deployed = {function["CodeUri"] for function in template.functions.values()}
+    assert deployed == {f"functions/{path.name}" for path in (ROOT / "functions").iterdir() if path.is_dir()}
+    for function in template.functions.values():
+        module, name = function["Handler"].split(".")
+        source = ROOT / function["CodeUri"] / f"{module}.py"
+        assert re.search(rf"^def {name}\(", source.read_text(encoding="utf-8"), re.MULTILINE), source
+
+
+def test_functions_are_code_only(template: Any) -> None:
+    for name, function in template.functions.items():
+        assert template.data["Resources"][name]["Metadata"] == {"SkipBuild": True}, name
+        folder = ROOT / function["CodeUri"]
+        files = {
+            path.name for path in folder.rglob("*") if "__pycache__" not in path.parts and path.is_file()
+        }
+        assert files == {f"{folder.name}.py"}, name
+
+
+def test_every_function_has_a_role_of_its_own(template: Any) -> None:
+    roles = Counter(template.role_of(name) for name in template.functions)
+    assert roles == Counter({f"{name}Role": 1 for name in template.functions})
+    for name, role in template.of_type("AWS::IAM::Role").items():
+        assert "ManagedPolicyArns" not in role, name
+
+
+def test_no_role_has_more_than_it_needs(template: Any) -> None:
+    for role in template.of_type("AWS::IAM::Role"):
+        for statement in template.statements(role):
+            actions = as_list(statement["Action"])
+            assert not [action for action in actions if "*" in action], (role, statement["Sid"])
+            if "*" in as_list(statement["Resource"]):
+                free = set(actions) - UNRESTRICTABLE
+                if "Condition" in statement:
+                    free -= RESTRICTED_BY_CONDITION
+                assert not free, (role, statement["Sid"])
+
+
+def test_every_function_logs_into_a_group_that_forgets(template: Any) -> None:
+    groups = template.of_type("AWS::Logs::LogGroup")
+    for group in groups.values():
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    for name, function in template.functions.items():
+        group = groups[f"{name}Logs"]["LogGroupName"]["Fn::Sub"]
+        assert group == "/aws/lambda/" + function["FunctionName"]["Fn::Sub"], name
+        # Lambda would make the group itself, and for ever, if it came first.
+        assert template.data["Resources"][name]["DependsOn"] == f"{name}Logs", name
+        [log] = [one for one in template.statements(f"{name}Role") if one["Sid"] == "Log"]
+        assert log["Resource"] == {"Fn::GetAtt": [f"{name}Logs", "Arn"]}, name
+
+
+def settings_of(function: str) -> set[str]:
+    for module in (nestbox.settings, nestbox.api.settings):
+        model = getattr(module, f"{function}Settings", None)
+        if model is not None:
+            return {field.name.upper() for field in dataclasses.fields(model)}
+    return set()
+
+
+def test_the_environment_is_what_the_settings_model_reads(template: Any) -> None:
+    for name in template.functions:
+        told = {key for key in template.environment(name) if not key.startswith("POWERTOOLS_")}
+        tables = {key for key in told if key.endswith("_TABLE")}
+        assert told - tables == settings_of(name), name
+
+
+def test_tables_and_buckets_are_named_exactly_where_the_role_opens_them(template: Any) -> None:
+    for name in template.functions:
+        told = set()
+        for key, value in template.environment(name).items():
+            if key.endswith(("_TABLE", "_BUCKET")):
+                told.add(value["Ref"])
+        opened = {
+            resource
+            for statement in template.statements(template.role_of(name))
+            for resource in re.findall(r"(\w+(?:Table|Bucket))\b", str(statement["Resource"]))
+        }
+        # The job reads the uploads, start_training only tells it where they are.
+        assert told - opened <= {"UploadsBucket"}, name
+        assert opened <= told, name
+
+
+def test_queues_are_named_exactly_where_the_role_opens_them(template: Any) -> None:
+    for name in template.functions:
+        told = {
+            value["Ref"] for key, value in template.environment(name).items() if key.endswith("_QUEUE_URL")
+        }
+        opened = {
+            resource["Fn::GetAtt"][0]
+            for statement in template.statements(template.role_of(name))
+            if statement["Sid"] == "Send"
+            for resource in as_list(statement["Resource"])
+        }
+        assert opened - {"ReconcileDeadLetters"} == told, name
+
+
+def test_wiring_is_only_in_the_template(template: Any) -> None:
+    """No code names a resource of the stack: names come from the environment."""
+    outputs = set(template.data["Outputs"])
+    assert {
+        "UploadsBucket",
+        "ArtifactsBucket",
+        "DatasetsTable",
+        "RunsTable",
+        "EpochsTable",
+        "TokensTable",
+    } <= outputs
+    for source in [*(ROOT / "functions").rglob("*.py"), *(ROOT / "layers/nestbox").rglob("*.py")]:
+        text = source.read_text(encoding="utf-8")
+        assert "arn:aws" not in text, source
+        assert not re.search(r"https?://(?!docs\.|example\.)", text), source
+
+
+def test_every_event_driven_function_has_somewhere_for_what_it_cannot_handle(template: Any) -> None:
+    queues = template.of_type("AWS::SQS::Queue")
+    for name, function in template.functions.items():
+        for event in function.get("Events", {}).values():
+            if event["Type"] == "SQS":
+                queue = event["Properties"]["Queue"]["Fn::GetAtt"][0]
+                assert "RedrivePolicy" in queues[queue], name
+                assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
+            elif event["Type"] == "Schedule":
+                failed = function["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
+                assert failed["Destination"]["Fn::GetAtt"][0] in queues, name
+            else:
+                assert event["Type"] == "Api", name
+
+
+# ---- queues ---------------------------------------------------------------------------------------
+
+
+def test_every_queue_has_dead_letters_of_its_own_that_stay_two_weeks(template: Any) -> None:
+    queues = template.of_type("AWS::SQS::Queue")
+    dead = Counter()
+    for name, queue in queues.items():
+        if name.endswith("DeadLetters"):
+            assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600, name
+            continue
+        redrive = queue["RedrivePolicy"]
+        dead[redrive["deadLetterTargetArn"]["Fn::GetAtt"][0]] += 1
+        assert redrive["maxReceiveCount"] == 5, name
+    assert set(dead.values()) == {1}
+    assert {name for name in queues if name.endswith("DeadLetters")} - set(dead) == {"ReconcileDeadLetters"}
+
+
+def test_a_message_stays_hidden_as_long_as_aws_advises(template: Any) -> None:
+    """Six times the function's timeout, and the batching window on top."""
+    queues = template.of_type("AWS::SQS::Queue")
+    for name, function in template.functions.items():
+        for event in function.get("Events", {}).values():
+            if event["Type"] == "SQS":
+                queue = queues[event["Properties"]["Queue"]["Fn::GetAtt"][0]]
+                window = event["Properties"].get("MaximumBatchingWindowInSeconds", 0)
+                assert queue["VisibilityTimeout"] >= 6 * function["Timeout"] + window, name
+
+
+def test_every_rule_may_send_to_its_queue_and_nobody_else(template: Any) -> None:
+    policies = template.of_type("AWS::SQS::QueuePolicy")
+    for name, rule in template.of_type("AWS::Events::Rule").items():
+        [target] = rule["Targets"]
+        [statement] = policies[f"{name}Policy"]["PolicyDocument"]["Statement"]
+        assert statement["Resource"] == target["Arn"], name
+        assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": [name, "Arn"]}}}, name
+
+
+# ---- storage --------------------------------------------------------------------------------------
+
+
+def test_buckets_are_private_encrypted_and_tls_only(template: Any) -> None:
+    policies = {
+        policy["Bucket"]["Ref"]: policy for policy in template.of_type("AWS::S3::BucketPolicy").values()
+    }
+    for name, bucket in template.of_type("AWS::S3::Bucket").items():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}, name
+        assert bucket["BucketEncryption"], name
+        rules = bucket["LifecycleConfiguration"]["Rules"]
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules), name
+        [statement] = policies[name]["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*"), name
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}, name
+
+
+def test_uploads_are_versioned_and_tell_their_events(template: Any) -> None:
+    uploads = template.of_type("AWS::S3::Bucket")["UploadsBucket"]
+    assert uploads["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert uploads["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    assert any("NoncurrentVersionExpiration" in rule for rule in uploads["LifecycleConfiguration"]["Rules"])
+
+
+def test_data_outlives_the_stack(template: Any) -> None:
+    for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::Table"):
+        for name in template.of_type(kind):
+            resource = template.data["Resources"][name]
+            assert resource["DeletionPolicy"] == "RetainExceptOnCreate", name
+            assert resource["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_tables_can_be_restored_and_are_not_deleted_by_mistake(template: Any) -> None:
+    for name, table in template.of_type("AWS::DynamoDB::Table").items():
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}, name
+        assert table["DeletionProtectionEnabled"] == {"Fn::If": ["ProtectTables", True, False]}, name
+
+
+@pytest.mark.parametrize(
+    ("model", "table"),
+    [
+        ("DatasetRow", "DatasetsTable"),
+        ("RunRow", "RunsTable"),
+        ("EpochRow", "EpochsTable"),
+        ("TokenRow", "TokensTable"),
+    ],
+)
+def test_tables_are_those_of_the_models(template: Any, model: str, table: str) -> None:
+    row = getattr(nestbox.tables, model)
+    declared = template.of_type("AWS::DynamoDB::Table")[table]
+    keys = {"HASH": "is_hash_key", "RANGE": "is_range_key"}
+
+    def keys_of(attributes: dict[str, Any]) -> list[tuple[str, str]]:
+        return [
+            (attribute.attr_name, kind)
+            for kind, flag in keys.items()
+            for attribute in attributes.values()
+            if getattr(attribute, flag)
+        ]
+
+    def attributes_of(index: type) -> dict[str, Any]:
+        return {name: value for name, value in vars(index).items() if isinstance(value, Attribute)}
+
+    def declared_keys(schema: list[dict[str, str]]) -> list[tuple[str, str]]:
+        return [(key["AttributeName"], key["KeyType"]) for key in schema]
+
+    assert declared_keys(declared["KeySchema"]) == keys_of(row.get_attributes())
+    indexes = {index["IndexName"]: index for index in declared.get("GlobalSecondaryIndexes", [])}
+    assert set(indexes) == set(row._indexes)
+    for name, index in row._indexes.items():
+        assert declared_keys(indexes[name]["KeySchema"]) == keys_of(attributes_of(type(index))), name
+        assert indexes[name]["Projection"] == {"ProjectionType": index.Meta.projection.projection_type}, name
+    ttl = [
+        attribute.attr_name
+        for attribute in row.get_attributes().values()
+        if type(attribute).__name__ == "TTLAttribute"
+    ]
+    assert [declared.get("TimeToLiveSpecification", {}).get("AttributeName")] == (ttl or [None])
+
+
+# ---- watching -------------------------------------------------------------------------------------
+
+
+def test_every_dead_letter_queue_and_every_function_has_an_alarm(template: Any) -> None:
+    watched = set()
+    for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
+        assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
+        for dimension in alarm["Dimensions"]:
+            value = dimension["Value"]
+            if isinstance(value, dict):
+                watched.add(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
+    dead = {name for name in template.of_type("AWS::SQS::Queue") if name.endswith("DeadLetters")}
+    # The authorizer says 401 by failing; ApiErrorsAlarm counts its real failures.
+    assert dead | set(template.functions) - {"Authorize"} <= watched
+
+
+# ---- API ------------------------------------------------------------------------------------------
+
+
+def test_refusals_of_the_gateway_have_the_one_shape(template: Any) -> None:
+    for name, response in template.of_type("AWS::Serverless::Api")["Api"]["GatewayResponses"].items():
+        text = response["ResponseTemplates"]["application/json"]
+        body = json.loads(text.replace("$context.error.messageString", '"x"'))
+        assert set(body) == {"error"}, name
+        assert set(body["error"]) == {"code", "message", "hint"}, name
+        assert response["ResponseParameters"]["Headers"]["Access-Control-Allow-Origin"], name
+
+
+def test_only_the_document_is_open(template: Any) -> None:
+    assert template.of_type("AWS::Serverless::Api")["Api"]["Auth"]["DefaultAuthorizer"] == "Tokens"
+    open_routes = [
+        event["Properties"]["Path"]
+        for function in template.functions.values()
+        for event in function.get("Events", {}).values()
+        if event["Properties"].get("Auth", {}).get("Authorizer") == "NONE"
+    ]
+    assert open_routes == ["/openapi.json"]
+
+
+# ---- preparation ----------------------------------------------------------------------------------
+
+
+def test_the_job_is_told_everything_by_parameters(template: Any) -> None:
+    [job] = template.of_type("AWS::Batch::JobDefinition").values()
+    command = job["ContainerProperties"]["Command"]
+    assert command[0] == "prepare"
+    assert dict(zip(command[1::2], command[2::2], strict=True)) == {
+        f"--{name}": f"Ref::{name}" for name in ("run", "dataset", "source", "snapshot", "output", "previous")
+    }
+
+
+def test_nothing_comes_in_to_the_jobs(template: Any) -> None:
+    [group] = template.of_type("AWS::EC2::SecurityGroup").values()
+    assert "SecurityGroupIngress" not in group
+    assert [(rule["FromPort"], rule["ToPort"]) for rule in group["SecurityGroupEgress"]] == [(443, 443)]
+
+
+def test_every_parameter_is_used_and_grouped(template: Any) -> None:
+    groups = template.data["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(template.data["Parameters"])
+    for name in template.data["Parameters"]:
+        assert len(re.findall(rf"\b{name}\b", template.text)) > 2, name
