@@ -1,0 +1,184 @@
+"""Splits never leak, held out stays held out, and class ids never change their meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataprep_job.check import CheckReport, check
+from dataprep_job.class_list import append_classes, classes_from_json, classes_to_json
+from dataprep_job.defects import DefectLog, Place
+from dataprep_job.held_out import HeldOut
+from dataprep_job.labels import Box, Edges, LabelledImage, Split
+from dataprep_job.splitting import choose_splits, group_of
+from dataprep_job.survey import Earlier
+
+Files = dict[str, bytes]
+Check = Callable[..., CheckReport]
+
+names = st.lists(st.text("abcdef/0123", min_size=1, max_size=6), unique=True, min_size=2, max_size=40)
+
+
+def image(path: str, split: Split | None = None) -> LabelledImage:
+    box = Box("dog", Edges(1, 1, 5, 5), Place(path))
+    return LabelledImage(path, (box,), None, split, Place(path), "test")
+
+
+def splits_of(
+    images: list[LabelledImage], earlier: HeldOut | None = None, share: float = 0.2
+) -> dict[str, Split]:
+    return dict(choose_splits(images, earlier or HeldOut(), share, DefectLog()).splits)
+
+
+def test_groups_by_hand() -> None:
+    assert group_of("train/cat_jpg.rf.0123456789abcdef0123.jpg") == "train/cat_jpg"
+    assert group_of("a.b.jpg") == "a.b"
+    assert group_of("x/photo.rf.short.jpg") == "x/photo.rf.short"
+
+
+@given(names, st.floats(0.05, 0.8))
+def test_every_picture_has_a_split_and_neither_is_empty(paths: list[str], share: float) -> None:
+    splits = splits_of([image(path) for path in paths], share=share)
+    assert set(splits) == set(paths)
+    assert set(splits.values()) == {"train", "validation"}
+
+
+@given(names, st.integers(2, 5))
+def test_copies_of_one_photo_never_straddle(paths: list[str], copies: int) -> None:
+    images = [image(f"{path}.rf.{n:032x}.jpg") for path in paths for n in range(copies)]
+    splits = splits_of(images)
+    for path in paths:
+        assert len({splits[one.image] for one in images if group_of(one.image) == path}) == 1
+
+
+@given(names, st.randoms(use_true_random=False))
+def test_the_choice_does_not_depend_on_the_order(paths: list[str], random: object) -> None:
+    images = [image(path) for path in paths]
+    shuffled = list(images)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert splits_of(images) == splits_of(shuffled)
+
+
+@given(names, names)
+def test_held_out_stays_held_out_when_the_dataset_grows(first: list[str], more: list[str]) -> None:
+    before = splits_of([image(path) for path in first])
+    held: dict[str, Split] = {path: split for path, split in before.items() if split != "train"}
+    earlier = HeldOut(paths=held, groups={group_of(path): split for path, split in held.items()})
+    after = splits_of([image(path) for path in dict.fromkeys([*first, *more])], earlier)
+    assert all(after[path] != "train" for path in held)
+
+
+@given(names, st.data())
+def test_the_split_of_the_data_wins(paths: list[str], data: st.DataObject) -> None:
+    choice = st.sampled_from(["train", "validation", "test"])
+    named = {path: data.draw(choice) for path in paths} | {"t": "train", "v": "validation", "e": "test"}
+    assert splits_of([image(path, split) for path, split in named.items()]) == named
+
+
+def test_twenty_per_cent_of_many_are_held_out() -> None:
+    splits = splits_of([image(f"p{number}.jpg") for number in range(2000)])
+    held = sum(split == "validation" for split in splits.values())
+    assert 0.17 < held / 2000 < 0.23
+
+
+def test_data_that_only_names_train_gets_a_validation_split() -> None:
+    log = DefectLog()
+    choice = choose_splits([image(f"p{n}", "train") for n in range(20)], HeldOut(), 0.2, log)
+    assert set(choice.splits.values()) == {"train", "validation"}
+    assert choice.validation_is_test
+    assert [defect.code for defect in log.listed()] == ["split.made-from-train"]
+
+
+def test_pictures_outside_the_lists_are_shared_out_and_named() -> None:
+    log = DefectLog()
+    listed = [image("a", "train"), image("b", "validation")]
+    choice = choose_splits([*listed, *(image(f"p{n}") for n in range(50))], HeldOut(), 0.2, log)
+    assert (choice.splits["a"], choice.splits["b"]) == ("train", "validation")
+    assert set(choice.splits.values()) == {"train", "validation"}
+    assert [(defect.code, defect.count) for defect in log.listed()] == [("split.unlisted", 50)]
+
+
+def test_held_out_before_beats_train_now_and_is_named() -> None:
+    log = DefectLog()
+    images = [image("a", "train"), image("b", "validation"), image("c", "train")]
+    choice = choose_splits(images, HeldOut(paths={"a": "validation"}), 0.2, log)
+    assert choice.splits == {"a": "validation", "b": "validation", "c": "train"}
+    assert [defect.code for defect in log.listed()] == ["split.held-out-kept"]
+
+
+def test_a_held_out_picture_under_a_new_name_stays_held_out(
+    voc: Files, memory_source: type, checked: Check
+) -> None:
+    import hashlib
+
+    digest = hashlib.sha256(voc["JPEGImages/a3.jpg"]).digest()
+    report = checked(voc, Earlier(("dog",), HeldOut(digests={digest: "validation"})))
+    assert report.splits == {"train": 7, "validation": 3}
+
+
+def test_duplicates_across_splits_are_an_error_and_the_held_out_one_stays(voc: Files, checked: Check) -> None:
+    voc["JPEGImages/a1.jpg"] = voc["JPEGImages/a0.jpg"]
+    report = checked(voc)
+    assert [(defect.code, defect.place.file) for defect in report.defects] == [
+        ("image.duplicate-across-splits", "JPEGImages/a1.jpg")
+    ]
+    assert report.splits == {"train": 7, "validation": 2}
+
+
+def test_duplicates_within_a_split_are_used_once(voc: Files, checked: Check) -> None:
+    voc["JPEGImages/a1.jpg"] = voc["JPEGImages/a2.jpg"]
+    report = checked(voc)
+    assert [defect.code for defect in report.defects] == ["image.duplicate"]
+    assert report.splits == {"train": 7, "validation": 2}
+    assert report.blocked == []
+
+
+def test_duplicates_labelled_differently_are_a_conflict(
+    voc: Files, xml: Callable[..., bytes], checked: Check
+) -> None:
+    voc["JPEGImages/a1.jpg"] = voc["JPEGImages/a2.jpg"]
+    voc["Annotations/a1.xml"] = xml([("dog", 1, 1, 9, 9)])
+    assert [defect.code for defect in checked(voc).defects] == ["labels.conflict"]
+
+
+def test_one_picture_in_two_formats_alike(voc: Files, checked: Check) -> None:
+    report = checked(voc | two_formats(b"10 20 50 50"))
+    assert [defect.code for defect in report.defects] == ["labels.repeated"]
+    assert report.formats == ["cub", "voc"]
+    assert (report.usable_images, report.boxes) == (10, 10)
+
+
+def test_one_picture_in_two_formats_differently(voc: Files, checked: Check) -> None:
+    report = checked(voc | two_formats(b"10 20 15 15"))
+    assert [defect.code for defect in report.defects] == ["labels.conflict"]
+    assert report.usable_images == 9
+
+
+def two_formats(box: bytes) -> Files:
+    return {
+        "images.txt": b"1 JPEGImages/a1.jpg\n",
+        "bounding_boxes.txt": b"1 " + box + b"\n",
+        "image_class_labels.txt": b"1 1\n",
+        "classes.txt": b"1 dog\n",
+    }
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=6), max_size=6),
+)
+def test_classes_never_change_their_id(runs: list[list[str]]) -> None:
+    classes: list[str] = []
+    for found in runs:
+        longer = append_classes(classes, found)
+        assert longer[: len(classes)] == classes
+        assert len(set(longer)) == len(longer)
+        assert set(found) <= set(longer)
+        classes = classes_from_json(classes_to_json(longer))
+        assert classes == longer
+
+
+def test_earlier_classes_keep_their_ids_even_without_boxes(voc: Files, memory_source: type) -> None:
+    report = check(memory_source(voc), Earlier(("zebra", "cat")))
+    assert report.classes == {"zebra": 0, "cat": 0, "dog": 10}

@@ -1,0 +1,254 @@
+"""The Pascal VOC reader: every kind of dirt costs only itself and is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dataprep_job.check import CheckReport
+from dataprep_job.dataset_files import DatasetFiles
+from dataprep_job.defects import DefectLog
+from dataprep_job.labels import Edges
+from dataprep_job.readers import VocReader
+
+Check = Callable[..., CheckReport]
+Files = dict[str, bytes]
+Xml = Callable[..., bytes]
+
+
+def test_clean_dataset_has_no_defects(voc: Files, checked: Check) -> None:
+    report = checked(voc)
+    assert report.defects == []
+    assert report.blocked == []
+    assert report.splits == {"train": 8, "validation": 2}
+    assert report.classes == {"dog": 10}
+    assert report.formats == ["voc"]
+
+
+def edges_of(files: Files, source: type) -> list[Edges]:
+    reading = VocReader().read(DatasetFiles(source(files), DefectLog()), DefectLog())
+    assert reading is not None
+    return [box.edges for image in reading.images for box in image.boxes]
+
+
+def test_whole_corners_are_one_based_and_inclusive(
+    picture: Callable[..., bytes], xml: Xml, memory_source: type
+) -> None:
+    files = {"a.xml": xml([("dog", 1, 1, 100, 80)]), "a.jpg": picture()}
+    assert edges_of(files, memory_source) == [Edges(0, 0, 100, 80)]
+
+
+def test_fractional_corners_are_zero_based(
+    picture: Callable[..., bytes], xml: Xml, memory_source: type
+) -> None:
+    files = {"a.xml": xml([("dog", 0.0, 0.0, 99.5, 80.0)]), "a.jpg": picture()}
+    assert edges_of(files, memory_source) == [Edges(0, 0, 99.5, 80)]
+
+
+def test_elements_are_found_by_name_not_by_position(
+    picture: Callable[..., bytes], memory_source: type
+) -> None:
+    xml = (
+        b"<annotation><object><bndbox><xmax>60</xmax><xmin>11</xmin><ymax>70</ymax><ymin>21</ymin></bndbox>"
+        b"<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax></bndbox></part>"
+        b"<name>dog</name></object></annotation>"
+    )
+    assert edges_of({"a.xml": xml, "a.jpg": picture()}, memory_source) == [Edges(10, 20, 60, 70)]
+
+
+def test_swapped_corners_are_put_in_order(voc: Files, xml: Xml, checked: Check) -> None:
+    voc["Annotations/a1.xml"] = xml([("dog", 60, 70, 11, 21)])
+    report = checked(voc)
+    assert [defect.code for defect in report.defects] == ["box.reversed"]
+    assert report.boxes == 10
+
+
+def test_box_without_area_costs_only_itself(voc: Files, xml: Xml, checked: Check) -> None:
+    voc["Annotations/a1.xml"] = xml([("dog", 11, 21, 60, 70), ("dog", 30, 30, 30, 30)])
+    report = checked(voc)
+    (defect,) = report.defects
+    assert (defect.code, defect.place.file) == ("box.zero-area", "Annotations/a1.xml")
+    assert report.usable_images == 10
+
+
+@pytest.mark.parametrize("bad", ["", "abc", "nan", "inf", "1_0", "12,5"])
+def test_corner_that_is_no_number(voc: Files, xml: Xml, checked: Check, bad: str) -> None:
+    voc["Annotations/a1.xml"] = xml([("dog", 11, 21, 60, 70), ("dog", bad, 30, 40, 40)])
+    report = checked(voc)
+    assert [(defect.code, defect.place.where) for defect in report.defects] == [
+        ("box.not-a-number", "line 7")
+    ]
+    assert report.usable_images == 10
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["<object><bndbox/></object>", "<object><name>dog</name></object>", "<object><name> </name></object>"],
+)
+def test_incomplete_object_costs_only_itself(voc: Files, xml: Xml, checked: Check, part: str) -> None:
+    voc["Annotations/a1.xml"] = xml().replace(b"</annotation>", part.encode() + b"</annotation>")
+    report = checked(voc)
+    assert [defect.code for defect in report.defects] == ["voc.bad-object"]
+    assert (report.usable_images, report.boxes) == (10, 10)
+
+
+def test_filename_without_extension_everywhere_is_one_defect(voc: Files, xml: Xml, checked: Check) -> None:
+    for number in range(10):
+        voc[f"Annotations/a{number}.xml"] = xml(filename=f"a{number}")
+    (defect,) = checked(voc).defects
+    assert (defect.code, defect.count) == ("voc.filename-without-extension", 10)
+
+
+def test_wrong_filename_yields_to_the_file_s_own_name(voc: Files, xml: Xml, checked: Check) -> None:
+    voc["Annotations/a1.xml"] = xml(filename="old-name.jpg")
+    report = checked(voc)
+    assert [defect.code for defect in report.defects] == ["voc.filename-mismatch"]
+    assert report.usable_images == 10
+
+
+def test_filename_is_used_where_names_differ(voc: Files, xml: Xml, checked: Check) -> None:
+    del voc["Annotations/a1.xml"]
+    voc["Annotations/0001.xml"] = xml(filename="C:\\photos\\a1.jpg")
+    voc["ImageSets/Main/train.txt"] = voc["ImageSets/Main/train.txt"].replace(b"a1\n", b"0001\n")
+    report = checked(voc)
+    assert report.defects == []
+    assert report.usable_images == 10
+
+
+def test_annotation_without_picture(voc: Files, checked: Check) -> None:
+    del voc["JPEGImages/a1.jpg"]
+    report = checked(voc)
+    (defect,) = report.defects
+    assert (defect.code, defect.place.file) == ("image.missing", "Annotations/a1.xml")
+    assert report.usable_images == 9
+
+
+def test_picture_without_annotation(voc: Files, picture: Callable[..., bytes], checked: Check) -> None:
+    voc["JPEGImages/new.jpg"] = picture(seed=77)
+    report = checked(voc)
+    assert [defect.code for defect in report.defects] == ["image.unlabelled"]
+    assert (report.images, report.usable_images) == (11, 10)
+
+
+def test_annotation_without_objects_is_background(voc: Files, xml: Xml, checked: Check) -> None:
+    voc["Annotations/a1.xml"] = xml([])
+    report = checked(voc)
+    assert [defect.code for defect in report.defects] == ["image.background"]
+    assert report.usable_images == 9
+
+
+def test_missing_or_impossible_size_everywhere_is_one_defect(voc: Files, xml: Xml, checked: Check) -> None:
+    for number in range(10):
+        voc[f"Annotations/a{number}.xml"] = xml(
+            size=None if number % 2 else (0, 0), filename=f"a{number}.jpg"
+        )
+    report = checked(voc)
+    assert [(defect.code, defect.count) for defect in report.defects] == [("voc.size-missing", 10)]
+    assert report.usable_images == 10
+
+
+def test_picture_of_another_size_is_left_out(voc: Files, xml: Xml, checked: Check) -> None:
+    voc["Annotations/a1.xml"] = xml(size=(200, 160))
+    report = checked(voc)
+    assert [defect.code for defect in report.defects] == ["image.size-mismatch"]
+    assert report.usable_images == 9
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        b'<!DOCTYPE a [<!ENTITY x "y">]>',
+        b'<!DOCTYPE a SYSTEM "http://127.0.0.1/x.dtd">',
+        b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>',
+        b'<!DOCTYPE a [<!ENTITY a "1"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>',
+    ],
+)
+def test_dtd_and_entities_are_refused(voc: Files, checked: Check, attack: bytes) -> None:
+    voc["Annotations/a1.xml"] = attack + voc["Annotations/a1.xml"].replace(b"dog", b"&x;")
+    report = checked(voc)
+    assert [(defect.code, defect.place.file) for defect in report.defects] == [
+        ("xml.dtd", "Annotations/a1.xml")
+    ]
+    assert report.usable_images == 9
+
+
+@pytest.mark.parametrize(
+    "broken", [b"", b"<annotation>", b"<annotation><object></annotation>", b"\xff\xfe\x00", b"{}"]
+)
+def test_broken_xml_costs_only_itself(voc: Files, checked: Check, broken: bytes) -> None:
+    voc["Annotations/a1.xml"] = broken
+    report = checked(voc)
+    assert [(defect.code, defect.place.file) for defect in report.defects] == [
+        ("voc.bad-xml", "Annotations/a1.xml")
+    ]
+    assert report.usable_images == 9
+
+
+def test_xml_that_is_no_voc_is_named(voc: Files, checked: Check) -> None:
+    voc["project.xml"] = b"<project/>"
+    report = checked(voc)
+    assert [(defect.code, defect.place.file) for defect in report.defects] == [
+        ("file.not-understood", "project.xml")
+    ]
+
+
+def test_filename_that_climbs_out_is_refused(voc: Files, xml: Xml, checked: Check) -> None:
+    voc["Annotations/a1.xml"] = xml(filename="../../../etc/passwd.jpg")
+    assert "path.outside" in [defect.code for defect in checked(voc).defects]
+
+
+def test_trainval_is_ignored_in_favour_of_train_and_val(voc: Files, checked: Check) -> None:
+    voc["ImageSets/Main/trainval.txt"] = "".join(f"a{n}\n" for n in range(10)).encode()
+    voc["ImageSets/Main/dog_train.txt"] = b"a0 -1\na1  1\n"
+    report = checked(voc)
+    assert report.defects == []
+    assert report.splits == {"train": 8, "validation": 2}
+
+
+def test_trainval_trains_where_train_is_missing(voc: Files, checked: Check) -> None:
+    del voc["ImageSets/Main/train.txt"]
+    voc["ImageSets/Main/trainval.txt"] = "".join(f"a{n}\n" for n in range(10)).encode()
+    assert checked(voc).splits == {"train": 8, "validation": 2}
+
+
+def test_three_splits_stay_three(voc: Files, checked: Check) -> None:
+    voc["ImageSets/Main/train.txt"] = b"".join(f"a{n}\n".encode() for n in (1, 2, 3, 4, 6))
+    voc["ImageSets/Main/test.txt"] = b"a7\na8  1\nJPEGImages/a9.jpg\n"
+    report = checked(voc)
+    assert report.splits == {"train": 5, "validation": 2, "test": 3}
+    assert not report.validation_is_test
+    assert report.defects == []
+
+
+def test_picture_in_two_splits_is_held_out(voc: Files, checked: Check) -> None:
+    voc["ImageSets/Main/train.txt"] += b"a0\n"
+    report = checked(voc)
+    assert [defect.code for defect in report.defects] == ["split.conflict"]
+    assert report.splits == {"train": 8, "validation": 2}
+
+
+def test_split_lists_of_a_larger_set_are_one_defect(voc: Files, checked: Check) -> None:
+    voc["ImageSets/Main/train.txt"] += "".join(f"b{n}\n" for n in range(500)).encode()
+    (defect,) = checked(voc).defects
+    assert (defect.code, defect.count) == ("split.unknown-image", 500)
+
+
+def test_folders_named_after_splits(picture: Callable[..., bytes], xml: Xml, checked: Check) -> None:
+    files: Files = {}
+    for number, folder in enumerate(("train", "train", "train", "valid", "test")):
+        files[f"set/{folder}/p{number}.jpg"] = picture(seed=number)
+        files[f"set/{folder}/p{number}.xml"] = xml()
+    assert checked(files).splits == {"train": 3, "validation": 1, "test": 1}
+
+
+def test_pictures_of_one_name_in_two_folders_stay_two(
+    picture: Callable[..., bytes], xml: Xml, checked: Check
+) -> None:
+    files: Files = {}
+    for number, folder in enumerate(("one", "two", "three", "four")):
+        files[f"{folder}/Annotations/p.xml"] = xml([(folder, 11, 21, 60, 70)])
+        files[f"{folder}/JPEGImages/p.jpg"] = picture(seed=number)
+    report = checked(files)
+    assert report.usable_images == 4
+    assert report.classes == {"four": 1, "one": 1, "three": 1, "two": 1}
