@@ -1,0 +1,111 @@
+"""Random views of training images: crop or expand, mirror, stretch and recolour.
+
+Geometry is one affine warp and colour is one matrix, so a view costs about as much as a plain resize.
+"""
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from detector.boxes import Labels, areas, mirror
+from detector.images import MEAN_BGR, NORMALISE, Image
+
+_WHOLE_IMAGE_SHARE = 0.2
+# The source window's side against the image's: zoom in twofold, out to 1.6.
+_WINDOW_SCALE = (0.5, 1.6)
+_WINDOW_STRETCH = 1.5
+_WINDOW_TRIES = 20
+# At least one box must lie in the window by this share...
+_ANCHORING_SHARE = 0.6
+# ...and a box of which less than this is left is no longer asked for.
+_VISIBLE_SHARE = 0.3
+_BRIGHTNESS = 0.3
+_CONTRAST = 0.3
+_SATURATION = 0.4
+_HUE = 0.15  # radians
+_MID_GREY = 115.0
+
+_LUMA = np.array([[0.114, 0.587, 0.299]] * 3)
+_THIRD = np.full((3, 3), 1 / 3)
+# Rotation about the grey axis, by Rodrigues' formula: its skew part.
+_SKEW = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
+
+Window = tuple[float, float, float, float]
+_WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
+
+
+def random_window(labels: Labels, random: np.random.Generator) -> Window:
+    """Return a source window (left, top, width, height) relative to the image, perhaps reaching beyond it."""
+    if random.random() < _WHOLE_IMAGE_SHARE:
+        return _WHOLE
+    low, high = np.log(_WINDOW_SCALE)
+    sizes = areas(labels[:, 1:])
+    for _ in range(_WINDOW_TRIES):
+        scale = math.exp(random.uniform(low, high))
+        stretch = math.exp(random.uniform(-0.5, 0.5) * math.log(_WINDOW_STRETCH))
+        width, height = scale * stretch, scale / stretch
+        left = random.uniform(min(0, 1 - width), max(0, 1 - width))
+        top = random.uniform(min(0, 1 - height), max(0, 1 - height))
+        if not len(labels):
+            return left, top, width, height
+        across = np.minimum(labels[:, 3], left + width) - np.maximum(labels[:, 1], left)
+        down = np.minimum(labels[:, 4], top + height) - np.maximum(labels[:, 2], top)
+        if (across.clip(0) * down.clip(0) > _ANCHORING_SHARE * sizes).any():
+            return left, top, width, height
+    return _WHOLE
+
+
+def labels_in_window(labels: Labels, window: Window) -> Labels:
+    """Return the labels as they lie in the window, cut at its edges, without those hardly visible."""
+    left, top, width, height = window
+    moved = labels.copy()
+    moved[:, 1::2] = (labels[:, 1::2] - left) / width
+    moved[:, 2::2] = (labels[:, 2::2] - top) / height
+    cut = moved.copy()
+    cut[:, 1:] = moved[:, 1:].clip(0, 1)
+    kept: Labels = cut[areas(cut[:, 1:]) > _VISIBLE_SHARE * areas(moved[:, 1:])]
+    return kept
+
+
+def random_view(image: Image, labels: Labels, size: int, random: np.random.Generator) -> tuple[Image, Labels]:
+    """Return a random square view of size x size pixels and the labels that stay visible in it."""
+    window = random_window(labels, random)
+    mirrored = random.random() < 0.5
+    height, width = image.shape[:2]
+    left, top, window_width, window_height = window
+    across, down = size / (window_width * width), size / (window_height * height)
+    # Pixel centres lie at half coordinates, hence the 0.5.
+    warp = np.array(
+        [
+            [across, 0, (0.5 - left * width) * across - 0.5],
+            [0, down, (0.5 - top * height) * down - 0.5],
+        ]
+    )
+    if mirrored:
+        warp[0] = [-across, 0, size - 1 - warp[0, 2]]
+    view = cv2.warpAffine(
+        image,
+        warp,
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=MEAN_BGR,
+    )
+    seen = labels_in_window(labels, window)
+    return np.asarray(view, np.uint8), mirror(seen) if mirrored else seen
+
+
+def random_colour(random: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return a (3, 4) matrix: random brightness, contrast, saturation and hue, then the normalisation."""
+    brightness = 1 + random.uniform(-_BRIGHTNESS, _BRIGHTNESS)
+    contrast = 1 + random.uniform(-_CONTRAST, _CONTRAST)
+    saturation = 1 + random.uniform(-_SATURATION, _SATURATION)
+    hue = random.uniform(-_HUE, _HUE)
+    rotation = math.cos(hue) * np.eye(3) + (1 - math.cos(hue)) * _THIRD + math.sin(hue) * _SKEW
+    mixed = (saturation * np.eye(3) + (1 - saturation) * _LUMA) @ rotation * (contrast * brightness)
+    shift = np.full(3, (1 - contrast) * _MID_GREY * brightness)
+    linear, offset = NORMALISE[:, :3], NORMALISE[:, 3]
+    matrix = np.concatenate([linear @ mixed, (linear @ shift + offset)[:, None]], axis=1)
+    return np.asarray(matrix, np.float32)

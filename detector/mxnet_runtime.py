@@ -1,0 +1,29 @@
+"""The one place that imports MXNet, because what it reads at import decides how fast it runs.
+
+Import `mx` from here, never `mxnet` directly.
+"""
+
+import os
+import warnings
+
+import numpy as np
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use (at least 1)."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+# No engine threads: the loader works between two steps, and a second pool would only fight it for the cores.
+os.environ.setdefault("MXNET_ENGINE_TYPE", "NaiveEngine")
+# MXNet's own default is half of the cores: 52 images/s against 99 on two.
+os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
+# MXNet 1.9.1 still names the alias that NumPy removed in 1.24.
+np.bool = bool  # type: ignore[attr-defined]
+
+with warnings.catch_warnings():
+    # It touches much that NumPy and Python have deprecated since its last release.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import mxnet as mx
+
+__all__ = ["available_cores", "mx"]

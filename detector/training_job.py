@@ -1,0 +1,229 @@
+"""The `train` command: from `/opt/ml` as SageMaker lays it out to a model in it, or a failure's reason."""
+
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Any
+
+from detector.anchors import AnchorPlan
+from detector.architecture import build_network, plan_for
+from detector.artefact import Artefact, Description, read_channel, write_artefact
+from detector.batches import BatchLoader
+from detector.boxes import Labels
+from detector.checkpoint import CheckpointFolder, fingerprint
+from detector.errors import (
+    ArtefactError,
+    ChannelError,
+    DetectorError,
+    HyperparameterError,
+    LabelError,
+    ProblemsError,
+)
+from detector.evaluation import Evaluator
+from detector.hyperparameters import SMALL_NETWORK, Hyperparameters, as_text, parse
+from detector.image_memory import ImageMemory, memory_for_images
+from detector.images import to_square
+from detector.metrics_log import MetricsLog
+from detector.mxnet_runtime import available_cores, mx
+from detector.opt_ml import OptMl
+from detector.pretrained import find_pretrained, read_pretrained
+from detector.recordio_dataset import Sample, read_dataset
+from detector.training import Best, Training
+from detector.warm_start import check_reusable, grow
+from detector.weights import put_weights, take_weights
+
+EXIT_OK, EXIT_FAULT, EXIT_CLIENT = 0, 1, 2
+
+_SEED = 0
+# An anchor overlapping a box this much stands for it; the small network is not asked about those just below.
+_POSITIVE_OVERLAP = 0.5
+_SMALL_IGNORED_OVERLAP = 0.4
+
+
+class StopRequest:
+    """Becomes true when SageMaker asks the job to end: SIGTERM, then 120 seconds until SIGKILL."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self._asked
+
+    def listen(self) -> None:
+        """Take over SIGTERM. Main thread only."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+
+
+def run_training_job(layout: OptMl) -> int:
+    """Run a training job and return the process's exit code; a failure's reason goes to the failure file."""
+    stop = StopRequest()
+    stop.listen()
+    log = MetricsLog()
+    try:
+        _train(layout, stop)
+    except DetectorError as error:
+        reason = f"ClientError: {error}"
+        layout.write_failure(reason)
+        log.error(reason)
+        return EXIT_CLIENT
+    except Exception as error:  # noqa: BLE001 - outermost frame: people see only what the failure file says
+        traceback.print_exc(file=sys.stderr)
+        reason = f"AlgorithmError: {type(error).__name__}: {error}"
+        layout.write_failure(reason)
+        log.error(reason)
+        return EXIT_FAULT
+    return EXIT_OK
+
+
+def _train(layout: OptMl, stop: StopRequest) -> None:
+    started = time.perf_counter()
+    settings, train, validation = _read_inputs(layout)
+    log = MetricsLog(layout.host())
+    log.info(f"Final configuration: {as_text(settings)}")
+    if layout.hosts() > 1:
+        log.warning("this detector trains on one machine; every host trains the whole job by itself")
+    if settings.num_training_samples != len(train):
+        log.warning(
+            f"num_training_samples={settings.num_training_samples}, but channel 'train' has {len(train)}"
+        )
+    labels = [sample.labels for sample in train]
+    plan, previous = _plan(layout, settings, labels, log)
+    anchors = plan.corners()
+    with ThreadPoolExecutor(available_cores()) as pool:
+        budget = memory_for_images()
+        images = ImageMemory(train, plan.image_size, pool, budget)
+        squares = ImageMemory(
+            validation, plan.image_size, pool, budget // 4, lambda image: to_square(image, plan.image_size)
+        )
+        log.info(
+            f"{len(train)} training and {len(validation)} validation images read in "
+            f"{time.perf_counter() - started:.1f} s, {images.kept_share:.0%} kept in memory; "
+            f"input {plan.image_size} px, cells of {[level.stride for level in plan.levels]} px, "
+            f"{len(anchors)} anchors"
+        )
+        mx.random.seed(_SEED)
+        trained = build_network(settings.base_network, settings.num_classes, plan)
+        averaged = build_network(settings.base_network, settings.num_classes, plan)
+        warm = previous is not None and _put_previous(previous, trained, settings.num_classes, log)
+        small = settings.base_network == SMALL_NETWORK
+        if settings.use_pretrained_model and not small and not warm:
+            _put_pretrained(layout, trained, log)
+        overlaps = (_POSITIVE_OVERLAP, _SMALL_IGNORED_OVERLAP if small else _POSITIVE_OVERLAP)
+        loader = BatchLoader(
+            images, labels, anchors, plan.image_size, settings.mini_batch_size, overlaps, _SEED, pool
+        )
+        evaluator = Evaluator(
+            squares,
+            [sample.labels for sample in validation],
+            anchors,
+            plan.image_size,
+            settings.nms_threshold,
+            settings.overlap_threshold,
+            pool,
+        )
+        checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train))
+        training = Training(settings, (trained, averaged), anchors, loader, evaluator, log, checkpoints, stop)
+        best = training.run()
+    write_artefact(layout.model, _describe(settings, plan, len(train), best, warm), averaged, best.weights)
+    scored = f"validation mAP {best.score.mean:.4f}" if best.score else "not scored"
+    log.info(f"Model of epoch {best.epoch} written ({scored}) after {time.perf_counter() - started:.1f} s")
+
+
+def _describe(
+    settings: Hyperparameters, plan: AnchorPlan, training_samples: int, best: Best, warm: bool
+) -> Description:
+    return Description(
+        base_network=settings.base_network,
+        num_classes=settings.num_classes,
+        plan=plan,
+        nms_threshold=settings.nms_threshold,
+        overlap_threshold=settings.overlap_threshold,
+        training_samples=training_samples,
+        best_epoch=best.epoch,
+        validation_map=best.score.mean if best.score else None,
+        average_precision={str(k): v for k, v in best.score.by_class.items()} if best.score else {},
+        warm_start=warm,
+    )
+
+
+def _read_inputs(layout: OptMl) -> tuple[Hyperparameters, list[Sample], list[Sample]]:
+    """Read and check everything that can be wrong with the job, so that one failure names it all."""
+    problems: list[str] = []
+    settings = None
+    try:
+        settings = parse(layout.hyperparameters())
+    except (HyperparameterError, ChannelError) as error:
+        problems += error.problems
+    files = {}
+    for channel in ("train", "validation"):
+        try:
+            files[channel] = layout.records(channel)
+        except ChannelError as error:
+            problems += error.problems
+    if problems or settings is None:
+        raise ProblemsError(problems)
+    splits = {}
+    for channel, paths in files.items():
+        try:
+            samples = read_dataset(paths, settings.num_classes, settings.label_width)
+        except LabelError as error:
+            problems += [f"channel '{channel}': {problem}" for problem in error.problems]
+        else:
+            splits[channel] = samples
+            if not any(len(sample.labels) for sample in samples):
+                problems.append(f"channel '{channel}' has {len(samples)} images but no box in any of them")
+    if problems:
+        raise ProblemsError(problems)
+    return settings, splits["train"], splits["validation"]
+
+
+def _put_previous(previous: Artefact, network: Any, num_classes: int, log: MetricsLog) -> bool:
+    """Return whether the network now has the previous model's weights; the log says why if not."""
+    try:
+        put_weights(network, grow(previous, take_weights(network), num_classes))
+    except ArtefactError as error:
+        log.warning(f"The model in channel 'model' is damaged, so training starts fresh: {error}")
+        return False
+    return True
+
+
+def _put_pretrained(layout: OptMl, network: Any, log: MetricsLog) -> None:
+    path = find_pretrained(layout.previous_model())
+    if path is None:
+        log.warning(
+            "channel 'model' has no pretrained weights and this image brings none: training from scratch"
+        )
+        return
+    put_weights(network, read_pretrained(path, take_weights(network)))
+    log.info(f"Base network starts from {path.name}")
+
+
+def _plan(
+    layout: OptMl, settings: Hyperparameters, labels: Sequence[Labels], log: MetricsLog
+) -> tuple[AnchorPlan, Artefact | None]:
+    """Return the geometry and the model to start from, if the `model` channel has one to build on."""
+    fresh = plan_for(settings.base_network, labels, settings.image_shape)
+    folder = layout.previous_model()
+    if folder is None or find_pretrained(folder) is not None:
+        return fresh, None
+    try:
+        previous = read_channel(folder)
+        check_reusable(previous, settings, fresh, labels)
+    except ArtefactError as error:
+        log.warning(
+            f"The model in channel 'model' is no start for this training, so it starts fresh: {error}"
+        )
+        return fresh, None
+    log.info(
+        f"Starting from the model in channel 'model' ({previous.description.num_classes} classes, "
+        f"{previous.description.plan.image_size} px)"
+    )
+    return previous.description.plan, previous

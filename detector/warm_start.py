@@ -1,0 +1,83 @@
+"""Starting from a model that was trained before, whose class list may have grown at its end since."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from detector.anchors import AnchorPlan, poorly_covered
+from detector.artefact import Artefact
+from detector.boxes import Labels
+from detector.errors import ArtefactError
+from detector.hyperparameters import Hyperparameters
+from detector.weights import Weights
+
+_OFFSETS = 4
+# How many more boxes than with freshly derived anchors may lack a fitting anchor before starting anew is
+# better.
+_TOLERATED_MISFIT = 0.1
+
+
+def check_reusable(
+    previous: Artefact, hyperparameters: Hyperparameters, fresh_plan: AnchorPlan, labels: Sequence[Labels]
+) -> None:
+    """Raise ArtefactError saying why a previous model is no start for this training; return if it is one."""
+    old = previous.description
+    if old.base_network != hyperparameters.base_network:
+        raise ArtefactError(f"it has base network {old.base_network}, not {hyperparameters.base_network}")
+    if old.num_classes > hyperparameters.num_classes:
+        raise ArtefactError(
+            f"it knows {old.num_classes} classes, more than num_classes={hyperparameters.num_classes}"
+        )
+    size = hyperparameters.image_shape
+    if size is not None and size != old.plan.image_size:
+        raise ArtefactError(f"it works at {old.plan.image_size} pixels, not image_shape={size}")
+    misfit = poorly_covered(old.plan, labels)
+    if misfit > poorly_covered(fresh_plan, labels) + _TOLERATED_MISFIT:
+        raise ArtefactError(
+            f"its anchors fit {misfit:.0%} of the present boxes badly; the data has changed too much"
+        )
+
+
+def grow(previous: Artefact, fresh: Weights, num_classes: int) -> Weights:
+    """Return the previous weights for a network of `num_classes`; rows of new classes come from `fresh`.
+
+    Raises ArtefactError when a parameter is missing or of another shape.
+    """
+    old_classes = previous.description.num_classes
+    grown = {}
+    for name, value in fresh.items():
+        before = previous.weights.get(name)
+        if before is None:
+            raise ArtefactError(f"it lacks the parameter {name}")
+        if name.startswith("head_"):
+            shapes = len(previous.description.plan.levels[_level_number(name)].shapes)
+            before = _grow_head(before, value, shapes, old_classes, num_classes)
+        if before.shape != value.shape:
+            raise ArtefactError(f"its parameter {name} has shape {before.shape}, not {value.shape}")
+        grown[name] = before
+    return grown
+
+
+def _level_number(name: str) -> int:
+    return int(name.removeprefix("head_level").split("_")[0])
+
+
+def _grow_head(
+    before: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    fresh: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    shapes: int,
+    old_classes: int,
+    new_classes: int,
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Copy the rows of a head (see `MultiBoxHead`) to where they lie with more classes."""
+    grown = fresh.copy()
+    old_width, new_width = (classes + 1 + _OFFSETS for classes in (old_classes, new_classes))
+    if len(before) < shapes * old_width or len(fresh) < shapes * new_width:
+        raise ArtefactError("its head does not fit its own description")
+    for shape in range(shapes):
+        old, new = shape * old_width, shape * new_width
+        grown[new : new + old_classes + 1] = before[old : old + old_classes + 1]
+        grown[new + new_width - _OFFSETS : new + new_width] = before[
+            old + old_width - _OFFSETS : old + old_width
+        ]
+    return grown

@@ -1,0 +1,264 @@
+"""Whole training jobs, as processes, on drawn images."""
+
+import io
+import json
+import re
+import signal
+import tarfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detector.architecture import build_network, plan_for
+from detector.artefact import read_artefact
+from detector.batches import BatchLoader
+from detector.checkpoint import CheckpointFolder, fingerprint
+from detector.errors import DivergedError
+from detector.evaluation import Evaluator
+from detector.hyperparameters import Hyperparameters, parse
+from detector.image_memory import ImageMemory
+from detector.images import to_square
+from detector.metrics_log import MetricsLog
+from detector.mxnet_runtime import mx
+from detector.opt_ml import OptMl
+from detector.recordio_dataset import read_dataset
+from detector.training import Best, Training
+from detector.training_job import run_training_job
+
+
+def scores(log: str) -> list[float]:
+    return [float(value) for value in re.findall(r"validation mAP <score>=\((\S+)\)", log)]
+
+
+def test_a_training_learns_and_says_so_every_epoch(trained: Any) -> None:
+    course = scores(trained.log)
+    assert len(course) == 20
+    assert max(course) > 0.8
+    assert len(re.findall(r"train smooth_l1 <loss>", trained.log)) == 40
+    assert "completed 100 % of epochs" in trained.log
+    assert "ERROR" not in trained.log
+    assert not (trained.root / "output" / "failure").exists()
+
+
+def test_the_model_is_the_best_epoch_and_describes_itself(trained: Any) -> None:
+    course = scores(trained.log)
+    description = json.loads((trained.root / "model" / "detector.json").read_text())
+    assert description["best_epoch"] == max(range(20), key=lambda epoch: (course[epoch], epoch))
+    assert description["validation_map"] == pytest.approx(max(course), abs=1e-5)
+    assert description["num_classes"] == 2
+    assert description["plan"]["image_size"] == 96
+    assert set(description["average_precision"]) == {"0", "1"}
+
+
+def test_a_grown_class_list_starts_from_the_previous_model(
+    trained: Any, tmp_path: Path, layout: Callable[..., Path], start: Callable[..., Any]
+) -> None:
+    root = layout(tmp_path / "root", classes=3, epochs="2")
+    channel = root / "input/data/model"
+    channel.mkdir()
+    with tarfile.open(channel / "model.tar.gz", "w:gz") as archive:
+        archive.add(trained.root / "model", arcname=".")
+    command = start("train", "--root", str(root))
+    assert command.end() == 0, command.text()
+    assert "Starting from the model in channel 'model' (2 classes, 96 px)" in command.text()
+    description = read_artefact(root / "model").description
+    assert description.warm_start
+    # What was known is known at once; the new class alone is still to be learnt.
+    assert min(description.average_precision[c] for c in ("0", "1")) > 0.5
+
+
+def test_a_model_that_is_no_start_is_named_and_left(
+    trained: Any, tmp_path: Path, layout: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = layout(tmp_path / "root", epochs="1", image_shape="128")
+    (root / "input/data/model").mkdir()
+    for file in (trained.root / "model").iterdir():
+        (root / "input/data/model" / file.name).write_bytes(file.read_bytes())
+    assert run_training_job(OptMl(root)) == 0
+    assert "starts fresh: it works at 96 pixels, not image_shape=128" in capsys.readouterr().out
+
+
+def test_sigterm_ends_with_the_best_model_so_far(
+    tmp_path: Path, layout: Callable[..., Path], start: Callable[..., Any]
+) -> None:
+    root = layout(tmp_path / "root", epochs="5000")
+    command = start("train", "--root", str(root))
+    command.wait_for(lambda text: len(scores(text)) >= 2)
+    assert command.end(signal.SIGTERM) == 0, command.text()
+    course = scores(command.text())
+    assert read_artefact(root / "model").description.validation_map == pytest.approx(max(course), abs=1e-5)
+    assert not (root / "output/failure").exists()
+
+
+def fail(root: Path) -> tuple[int, str]:
+    code = run_training_job(OptMl(root))
+    assert not (root / "model").exists()
+    return code, (root / "output/failure").read_text()
+
+
+def test_every_mistake_in_the_job_is_in_the_failure(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    root = layout(tmp_path / "root", learning_rate="7", colour="red")
+    (root / "input/data/validation/validation.rec").unlink()
+    code, reason = fail(root)
+    assert code == 2
+    assert reason.startswith("ClientError: ")
+    assert "hyperparameter learning_rate='7': must be a number in (0, 1]" in reason
+    assert "hyperparameter 'colour' is unknown" in reason
+    assert "channel 'validation' holds no .rec file" in reason
+
+
+def test_mistakes_in_the_data_are_in_the_failure(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    code, reason = fail(layout(tmp_path / "root", num_classes="1", label_width="5"))
+    assert code == 2
+    assert "channel 'train': num_classes=1 is too small: train.rec record 1 has class 1" in reason
+    assert "channel 'validation': label_width=5 is too small" in reason
+
+
+def test_an_unreadable_image_is_named(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    root = layout(tmp_path / "root")
+    writer = mx.recordio.MXRecordIO(str(root / "input/data/train/train.rec"), "w")
+    label = np.float32([2, 5, 0, 0, 0, 1, 1])
+    writer.write(np.array([7], "<u4").tobytes() + bytes(20) + label.tobytes() + b"no image")
+    writer.close()
+    code, reason = fail(root)
+    assert code == 2
+    assert "train.rec record 0: these bytes are no JPEG or PNG image" in reason
+
+
+def test_a_fault_of_ours_is_told_as_such(
+    tmp_path: Path, layout: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("detector.training_job.build_network", broken)
+    assert fail(layout(tmp_path / "root")) == (1, "AlgorithmError: RuntimeError: out of luck")
+
+
+class Course:
+    """A training in this process that can be stopped and resumed at will."""
+
+    def __init__(self, root: Path, **changes: str) -> None:
+        self.settings: Hyperparameters = parse(
+            {**OptMl(root).hyperparameters(), "mini_batch_size": "24", "epochs": "3", **changes}
+        )
+        self.train = read_dataset(OptMl(root).records("train"), 2, 350)
+        self.validation = read_dataset(OptMl(root).records("validation"), 2, 350)
+
+    def run(
+        self, folder: Path | None, stop_after: int | None = None, poison: str | None = None
+    ) -> tuple[Best, str]:
+        """Run, asking for a stop once `stop_after` epochs are scored; `poison` names a layer to break."""
+        stream = io.StringIO()
+        labels = [sample.labels for sample in self.train]
+        plan = plan_for("nestbox-small", labels, 96)
+        mx.random.seed(0)
+        networks = tuple(build_network("nestbox-small", 2, plan) for _ in range(2))
+        if poison is not None:
+            weight = networks[0].collect_params()[poison]
+            weight.set_data(mx.nd.full(weight.shape, float("nan")))
+        with ThreadPoolExecutor(2) as pool:
+            images = ImageMemory(self.train, 96, pool, 10**9)
+            squares = ImageMemory(self.validation, 96, pool, 10**9, lambda image: to_square(image, 96))
+            anchors = plan.corners()
+            training = Training(
+                self.settings,
+                networks,
+                anchors,
+                BatchLoader(images, labels, anchors, 96, self.settings.mini_batch_size, (0.5, 0.4), 0, pool),
+                Evaluator(squares, [s.labels for s in self.validation], anchors, 96, 0.45, 0.5, pool),
+                MetricsLog(stream=stream),
+                CheckpointFolder(folder, fingerprint(self.settings, self.train), seconds_between=0),
+                lambda: stop_after is not None and len(scores(stream.getvalue())) >= stop_after,
+            )
+            return training.run(), stream.getvalue()
+
+
+def test_an_interrupted_training_ends_as_if_it_had_not_been(
+    tmp_path: Path, layout: Callable[..., Path]
+) -> None:
+    course = Course(layout(tmp_path / "root"))
+    whole, whole_log = course.run(None)
+    _, first_log = course.run(tmp_path, stop_after=2)
+    resumed, second_log = course.run(tmp_path)
+    assert "Resuming from the checkpoint of epoch 1" in second_log
+    assert scores(first_log) + scores(second_log) == scores(whole_log)
+    assert resumed.epoch == whole.epoch
+    for name, value in whole.weights.items():
+        np.testing.assert_array_equal(resumed.weights[name], value)
+
+
+def test_another_jobs_checkpoint_is_left_alone(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    root = layout(tmp_path / "root")
+    Course(root, epochs="1").run(tmp_path)
+    _, log = Course(root, epochs="2").run(tmp_path)
+    assert "Resuming" not in log
+    (tmp_path / "detector-checkpoint.npz").write_bytes(b"cut off")
+    _, log = Course(root, epochs="1").run(tmp_path)
+    assert len(scores(log)) == 1
+
+
+def test_a_stop_in_the_first_epoch_still_leaves_weights(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    best, _ = Course(layout(tmp_path / "root")).run(None, stop_after=0)
+    assert best.score is None
+    assert best.weights
+
+
+def test_early_stopping_ends_without_gain(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    changes = {"early_stopping": "True", "early_stopping_min_epochs": "2", "early_stopping_patience": "1"}
+    _, log = Course(layout(tmp_path / "root"), epochs="50", early_stopping_tolerance="1", **changes).run(None)
+    assert "Early stopping" in log
+    assert len(scores(log)) < 50
+
+
+def test_a_loss_that_is_no_number_ends_the_job_with_the_way_out(
+    tmp_path: Path, layout: Callable[..., Path]
+) -> None:
+    course = Course(layout(tmp_path / "root"))
+    with pytest.raises(DivergedError, match=r"nan in epoch 0, batch 0; lower learning_rate \(now 0.004\)"):
+        course.run(None, poison="head_level0_weight")
+    # Behind a ReLU a broken layer leaves the loss a number.
+    with pytest.raises(DivergedError, match=r"a weight is no number after epoch 0; lower learning_rate"):
+        course.run(None, poison="stem_conv_weight")
+
+
+def test_frozen_layers_do_not_move(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    course = Course(layout(tmp_path / "root"), freeze_layer_pattern="^(stem_|stride4_).*", epochs="1")
+    best, _ = course.run(None)
+    mx.random.seed(0)
+    labels = [sample.labels for sample in course.train]
+    fresh = build_network("nestbox-small", 2, plan_for("nestbox-small", labels, 96)).collect_params()
+    np.testing.assert_array_equal(
+        best.weights["stem_conv_weight"], fresh["stem_conv_weight"].data().asnumpy()
+    )
+    assert not np.array_equal(
+        best.weights["stride8_down_conv_weight"], fresh["stride8_down_conv_weight"].data().asnumpy()
+    )
+
+
+def test_a_pattern_that_freezes_nothing_is_told(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    _, log = Course(layout(tmp_path / "root"), freeze_layer_pattern="^conv1_", epochs="1").run(None)
+    assert "matches no layer" in log
+
+
+@pytest.mark.parametrize("base_network", ["resnet-50", "vgg-16"])
+def test_the_built_in_networks_train(
+    base_network: str, tmp_path: Path, layout: Callable[..., Path], start: Callable[..., Any]
+) -> None:
+    root = layout(
+        tmp_path / "root",
+        images=(1, 1),
+        base_network=base_network,
+        image_shape="300",
+        epochs="1",
+        mini_batch_size="1",
+        learning_rate="0.0001",
+        num_training_samples="1",
+    )
+    command = start("train", "--root", str(root))
+    assert command.end() == 0, command.text()
+    assert read_artefact(root / "model").description.base_network == base_network

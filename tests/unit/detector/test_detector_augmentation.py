@@ -1,0 +1,64 @@
+"""Random views: the labels move as the pixels do."""
+
+import cv2
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.augmentation import labels_in_window, random_colour, random_view, random_window
+from detector.images import NORMALISE
+
+
+def scene() -> tuple[np.ndarray, np.ndarray]:
+    """A black image with one white rectangle, and its label."""
+    image = np.zeros((120, 200, 3), np.uint8)
+    cv2.rectangle(image, (60, 30), (119, 89), (255, 255, 255), -1)
+    return image, np.float32([[0, 60 / 200, 30 / 120, 120 / 200, 90 / 120]])
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32))
+def test_the_box_stays_around_what_it_was_drawn_around(seed: int) -> None:
+    image, labels = scene()
+    view, seen = random_view(image, labels, 96, np.random.default_rng(seed))
+    assert view.shape == (96, 96, 3)
+    rows, columns = np.nonzero(view.min(axis=2) > 160)
+    assert len(seen) == 1
+    drawn = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) / 96
+    np.testing.assert_allclose(seen[0, 1:], drawn, atol=1.6 / 96)
+
+
+def test_the_whole_image_leaves_labels_alone() -> None:
+    _, labels = scene()
+    np.testing.assert_array_equal(labels_in_window(labels, (0, 0, 1, 1)), labels)
+
+
+def test_hardly_visible_boxes_are_dropped_and_others_cut() -> None:
+    labels = np.float32([[0, 0, 0, 0.2, 1], [1, 0.1, 0, 0.6, 1]])
+    seen = labels_in_window(labels, (0.15, 0, 0.85, 1))
+    assert seen[:, 0].tolist() == [1]
+    np.testing.assert_allclose(seen[0, 1:], [0, 0, 0.45 / 0.85, 1], rtol=1e-6)
+
+
+@given(st.integers(0, 2**32))
+def test_windows_without_labels_are_allowed(seed: int) -> None:
+    left, top, width, height = random_window(np.zeros((0, 5), np.float32), np.random.default_rng(seed))
+    assert width > 0
+    assert height > 0
+    assert left <= max(0, 1 - width)
+    assert top <= max(0, 1 - height)
+
+
+def test_the_same_seed_gives_the_same_view() -> None:
+    image, labels = scene()
+    first = random_view(image, labels, 64, np.random.default_rng(5))
+    second = random_view(image, labels, 64, np.random.default_rng(5))
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_colours_vary_about_the_plain_normalisation() -> None:
+    matrices = np.stack([random_colour(np.random.default_rng(seed)) for seed in range(400)])
+    grey = np.float32([128, 128, 128, 1])
+    assert np.abs((matrices @ grey).mean(axis=0) - NORMALISE @ grey).max() < 0.1
+    assert (matrices @ grey).std(axis=0).min() > 0.2

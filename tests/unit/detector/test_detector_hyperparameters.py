@@ -1,0 +1,138 @@
+"""Names, ranges and defaults of the built-in algorithm's hyperparameters."""
+
+import pytest
+
+from detector.errors import HyperparameterError
+from detector.hyperparameters import default_small_epochs, parse
+
+REQUIRED = {"num_classes": "3", "num_training_samples": "90"}
+
+
+def problems(**values: str) -> tuple[str, ...]:
+    with pytest.raises(HyperparameterError) as caught:
+        parse({**REQUIRED, **values})
+    return caught.value.problems
+
+
+def test_defaults_are_the_built_in_algorithms() -> None:
+    parsed = parse(REQUIRED)
+    assert (parsed.base_network, parsed.epochs, parsed.mini_batch_size, parsed.image_shape) == (
+        "vgg-16",
+        30,
+        32,
+        300,
+    )
+    assert (parsed.optimizer, parsed.learning_rate, parsed.momentum, parsed.weight_decay) == (
+        "sgd",
+        0.001,
+        0.9,
+        0.0005,
+    )
+    assert (parsed.label_width, parsed.nms_threshold, parsed.overlap_threshold) == (350, 0.45, 0.5)
+    assert (parsed.lr_scheduler_step, parsed.lr_scheduler_factor, parsed.use_pretrained_model) == (
+        (),
+        0.1,
+        True,
+    )
+    assert not parsed.early_stopping
+    assert (parsed.early_stopping_min_epochs, parsed.early_stopping_patience) == (10, 5)
+    assert parsed.early_stopping_tolerance == 0
+
+
+def test_the_birds_notebooks_values_are_taken() -> None:
+    parsed = parse(
+        {
+            "base_network": "resnet-50",
+            "use_pretrained_model": "1",
+            "num_classes": "5",
+            "mini_batch_size": "16",
+            "epochs": "100",
+            "learning_rate": "0.001",
+            "lr_scheduler_step": "33,67",
+            "lr_scheduler_factor": "0.1",
+            "optimizer": "sgd",
+            "momentum": "0.9",
+            "weight_decay": "0.0005",
+            "overlap_threshold": "0.5",
+            "nms_threshold": "0.45",
+            "image_shape": "512",
+            "label_width": "350",
+            "num_training_samples": "300",
+        }
+    )
+    assert parsed.lr_scheduler_step == (33, 67)
+    assert parsed.image_shape == 512
+
+
+def test_the_small_network_has_its_own_defaults_and_yields_to_what_is_given() -> None:
+    parsed = parse({**REQUIRED, "base_network": "nestbox-small", "epochs": "7"})
+    assert (parsed.optimizer, parsed.learning_rate, parsed.mini_batch_size) == ("adam", 0.004, 16)
+    assert parsed.image_shape is None
+    assert parsed.epochs == 7
+
+
+def test_default_epochs_fall_with_the_dataset() -> None:
+    counts = [default_small_epochs(n) for n in (1, 100, 400, 1000, 10**6)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] >= 30
+
+
+def test_all_problems_are_told_at_once() -> None:
+    assert problems(learning_rate="2", optimizer="lion", batch_size="8") == (
+        "hyperparameter learning_rate='2': must be a number in (0, 1]",
+        "hyperparameter optimizer='lion': must be one of sgd, adam, rmsprop, adadelta",
+        "hyperparameter 'batch_size' is unknown to this algorithm; did you mean mini_batch_size?",
+    )
+
+
+def test_required_ones_are_missed() -> None:
+    with pytest.raises(HyperparameterError) as caught:
+        parse({})
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_classes", "0"),
+        ("num_classes", "2.5"),
+        ("epochs", "-1"),
+        ("epochs", "many"),
+        ("image_shape", "299"),
+        ("learning_rate", "0"),
+        ("learning_rate", "nan"),
+        ("momentum", "1.5"),
+        ("weight_decay", "1"),
+        ("lr_scheduler_factor", "1"),
+        ("lr_scheduler_step", "33,a"),
+        ("lr_scheduler_step", "67,33"),
+        ("early_stopping", "maybe"),
+        ("early_stopping_tolerance", "-0.1"),
+        ("base_network", "resnet-101"),
+        ("freeze_layer_pattern", "("),
+        ("kv_store", "local"),
+    ],
+)
+def test_values_out_of_range_are_refused(name: str, value: str) -> None:
+    assert len(problems(**{name: value})) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "parsed"),
+    [
+        ("mini_batch_size", "16.0", 16),
+        ("early_stopping", "true", True),
+        ("early_stopping", "False", False),
+        ("lr_scheduler_step", "", ()),
+        ("lr_scheduler_step", " 10 , 20 ", (10, 20)),
+        ("freeze_layer_pattern", "false", ""),
+        ("learning_rate", "1", 1.0),
+        ("weight_decay", "0", 0.0),
+    ],
+)
+def test_spellings_that_clients_use(name: str, value: str, parsed: object) -> None:
+    assert getattr(parse({**REQUIRED, name: value}), name) == parsed
+
+
+def test_sagemakers_own_additions_are_ignored() -> None:
+    assert parse({**REQUIRED, "_tuning_objective_metric": "validation:mAP"}).num_classes == 3

@@ -1,0 +1,169 @@
+"""Networks answer for their anchors; models survive being written, read, grown and served."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detector.anchors import AnchorPlan, Level, derive_plan
+from detector.architecture import build_network, plan_for
+from detector.artefact import Artefact, Description, read_artefact, read_channel, write_artefact
+from detector.errors import ArtefactError
+from detector.hyperparameters import SMALL_NETWORK, parse
+from detector.inference import Detector
+from detector.mxnet_runtime import mx
+from detector.warm_start import check_reusable, grow
+from detector.weights import MovingAverage, put_weights, take_weights
+
+PLAN = AnchorPlan(96, (Level(16, ((0.2, 0.2), (0.3, 0.15))), Level(32, ((0.5, 0.5),))))
+LABELS = [np.float32([[0, 0.1, 0.1, 0.3, 0.3], [1, 0.2, 0.2, 0.7, 0.7]])]
+
+
+def describe(num_classes: int = 2, plan: AnchorPlan = PLAN) -> Description:
+    return Description(SMALL_NETWORK, num_classes, plan, 0.45, 0.5, 10, 3, 0.75, {"0": 0.5, "1": 1.0})
+
+
+def images(size: int = 96, count: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, 3, size, size)).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [96, 100, 104, 127])
+def test_the_small_network_answers_for_every_anchor_at_any_size(size: int) -> None:
+    plan = AnchorPlan(
+        size, (Level(8, ((0.1, 0.1),)), Level(16, ((0.2, 0.2), (0.3, 0.15))), Level(32, ((0.5, 0.5),)))
+    )
+    classes, offsets = build_network(SMALL_NETWORK, 4, plan)(mx.nd.array(images(size, 1)))
+    assert classes.shape == (1, len(plan.corners()), 5)
+    assert offsets.shape == (1, len(plan.corners()), 4)
+
+
+def test_levels_need_not_be_neighbours() -> None:
+    plan = AnchorPlan(96, (Level(8, ((0.1, 0.1),)), Level(32, ((0.5, 0.5),))))
+    classes, _ = build_network(SMALL_NETWORK, 1, plan)(mx.nd.array(images(96, 1)))
+    assert classes.shape == (1, len(plan.corners()), 2)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    network = build_network(SMALL_NETWORK, 2, PLAN)
+    weights = take_weights(network)
+    write_artefact(tmp_path, describe(), network, weights)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "detector-0000.params",
+        "detector-symbol.json",
+        "detector.json",
+    ]
+    artefact = read_artefact(tmp_path)
+    assert artefact.description == describe()
+    assert artefact.weights.keys() == weights.keys()
+    for name, value in weights.items():
+        np.testing.assert_array_equal(artefact.weights[name], value)
+
+
+def test_the_served_network_answers_as_the_trained_one(tmp_path: Path) -> None:
+    network = build_network(SMALL_NETWORK, 2, PLAN)
+    # Untrained statistics are 0 and 1; others show whether fusing folds them in.
+    with mx.autograd.train_mode():
+        network(mx.nd.array(images()))
+    write_artefact(tmp_path, describe(), network, take_weights(network))
+    detector = Detector.load(tmp_path)
+    for image in images():
+        expected = network(mx.nd.array(image[None]))
+        for ours, theirs in zip(detector.forward(image[None]), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs.asnumpy()[0], atol=1e-4)
+    detector.close()
+
+
+def test_a_channel_may_hold_the_archive_or_its_content(tmp_path: Path) -> None:
+    network = build_network(SMALL_NETWORK, 2, PLAN)
+    write_artefact(tmp_path / "model", describe(), network, take_weights(network))
+    assert read_channel(tmp_path).description == describe()
+    (tmp_path / "channel").mkdir()
+    with tarfile.open(tmp_path / "channel" / "model.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "model", arcname=".")
+    assert read_channel(tmp_path / "channel").description == describe()
+
+
+def test_foreign_and_damaged_models_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="neither"):
+        read_channel(tmp_path)
+    (tmp_path / "model.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(ArtefactError, match="cannot be unpacked"):
+        read_channel(tmp_path)
+    (tmp_path / "hyperparams.json").write_text("{}")
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "hyperparams.json", arcname="hyperparams.json")
+    with pytest.raises(ArtefactError, match="another algorithm"):
+        read_channel(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "no nestbox-detector model"),
+        ({"format_version": 2}, "format version 2"),
+        ({"plan": {}}, "incomplete"),
+        ({"base_network": "alexnet"}, "unknown base network"),
+    ],
+)
+def test_descriptions_are_checked(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    (tmp_path / "detector.json").write_text(json.dumps({**describe().to_json(), **change}))
+    with pytest.raises(ArtefactError, match=message):
+        read_artefact(tmp_path)
+
+
+def test_a_grown_network_says_the_same_of_the_old_classes() -> None:
+    old = build_network(SMALL_NETWORK, 2, PLAN)
+    new = build_network(SMALL_NETWORK, 5, PLAN)
+    put_weights(new, grow(Artefact(describe(), None, take_weights(old)), take_weights(new), 5))
+    batch = mx.nd.array(images())
+    (old_classes, old_offsets), (new_classes, new_offsets) = old(batch), new(batch)
+    np.testing.assert_allclose(new_classes.asnumpy()[..., :3], old_classes.asnumpy(), atol=1e-5)
+    np.testing.assert_allclose(new_offsets.asnumpy(), old_offsets.asnumpy(), atol=1e-5)
+
+
+def test_only_a_fitting_model_is_a_start() -> None:
+    plan = derive_plan(LABELS, None)
+    previous = Artefact(describe(2, plan), None, {})
+    given = {"num_classes": "2", "num_training_samples": "10", "base_network": SMALL_NETWORK}
+    check_reusable(previous, parse(given), plan, LABELS)
+    check_reusable(previous, parse({**given, "num_classes": "3"}), plan, LABELS)
+    for change, message in (
+        ({"num_classes": "1"}, "more than num_classes=1"),
+        ({"image_shape": "512"}, "not image_shape=512"),
+        ({"base_network": "resnet-50"}, "not resnet-50"),
+    ):
+        with pytest.raises(ArtefactError, match=message):
+            check_reusable(previous, parse({**given, **change}), plan, LABELS)
+    tiny = [np.float32([[0, 0.1, 0.1, 0.12, 0.12]] * 10)]
+    with pytest.raises(ArtefactError, match="fit 100% of the present boxes badly"):
+        check_reusable(previous, parse(given), derive_plan(tiny, None), tiny)
+
+
+def test_the_moving_average_follows_its_definition() -> None:
+    trained, averaged = (build_network(SMALL_NETWORK, 1, PLAN) for _ in range(2))
+    average = MovingAverage(trained, averaged)
+    expected = take_weights(trained)
+    for name, value in take_weights(averaged).items():
+        np.testing.assert_array_equal(value, expected[name])
+    for step in range(1, 7):
+        for parameter in trained.collect_params().values():
+            parameter.set_data(parameter.data() + step)
+        average.update(step)
+        # As scoring after every epoch does: a forward pass moves weights into oneDNN's own layout.
+        averaged(mx.nd.array(images()))
+        if step % 2 == 0:
+            decay = min(0.995, (1 + step) / (10 + step)) ** 2
+            for name, value in take_weights(trained).items():
+                expected[name] = decay * expected[name] + (1 - decay) * value
+    for name, value in take_weights(averaged).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-5)
+
+
+def test_built_in_networks_name_their_layers_as_their_weight_files_do() -> None:
+    resnet = build_network("resnet-50", 1, plan_for("resnet-50", LABELS, 300))
+    names = set(resnet.collect_params())
+    assert {"conv0_weight", "bn_data_beta", "stage1_unit1_sc_weight", "stage4_unit3_conv3_weight"} <= names
+    classes, _ = resnet(mx.nd.zeros((1, 3, 300, 300)))
+    assert classes.shape[1] == len(plan_for("resnet-50", LABELS, 300).corners())
