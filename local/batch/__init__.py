@@ -1,0 +1,1 @@
+"""AWS Batch on this machine: the control plane, a scheduler, and jobs that are real processes."""

@@ -1,0 +1,1 @@
+"""CloudFormation types that MiniStack does not know and the template uses."""

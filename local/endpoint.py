@@ -1,0 +1,81 @@
+"""Where this server listens, and clients that call it as its own operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+
+# Root of the local account. MiniStack takes these for root; there is nothing to protect on 127.0.0.1.
+ROOT_ACCESS_KEY_ID = "test"
+ROOT_SECRET_ACCESS_KEY = "test"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a job signs its requests with."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None
+
+    def environment(self) -> dict[str, str]:
+        """The variables the AWS SDKs read."""
+        variables = {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+        if self.session_token:
+            variables["AWS_SESSION_TOKEN"] = self.session_token
+        return variables
+
+
+ROOT = Credentials(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, None)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The server's own address."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def logs(self, region: str) -> CloudWatchLogsClient:
+        """CloudWatch Logs as root: log drivers are the platform's, not the job's."""
+        # Imported late: the command line has no use for it, and it takes a while.
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "logs",
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id=ROOT.access_key_id,
+            aws_secret_access_key=ROOT.secret_access_key,
+            config=Config(retries={"mode": "standard", "max_attempts": 3}),
+        )
+
+    def s3(self, region: str, credentials: Credentials) -> S3Client:
+        """S3 as the owner of `credentials`: what its role may not read, it does not read."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id=credentials.access_key_id,
+            aws_secret_access_key=credentials.secret_access_key,
+            aws_session_token=credentials.session_token,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                retries={"mode": "standard", "max_attempts": 3},
+            ),
+        )

@@ -1,0 +1,1 @@
+"""Amazon SageMaker on this machine: training jobs, models, endpoints; containers are real processes."""
