@@ -1,0 +1,1 @@
+"""Draws labelled pictures of birds: species, poses, scenes, and their tight boxes."""
