@@ -1,4 +1,4 @@
-"""``python -m benchmarks pack|detector|api|runs``: measure one part; exit 1 when a figure is short of its goal."""
+"""``python -m benchmarks PART``: measure one part; exit 1 when a figure is short of its goal."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ class Figure:
         """``name value goal ok|short explanation``, aligned for reading."""
         sign = ">=" if self.higher_is_better else "<="
         verdict = "ok" if self.ok else "short"
-        return f"{self.name:<44} {self.value:>10.3g}   goal {sign} {self.goal:<8.3g} {verdict:<6} {self.explanation}"
+        goal = f"goal {sign} {self.goal:<8.3g}"
+        return f"{self.name:<44} {self.value:>10.3g}   {goal} {verdict:<6} {self.explanation}"
 
 
 def report(figures: Iterable[Figure]) -> bool:

@@ -1,0 +1,120 @@
+"""What orchestration adds to the work of a run.
+
+Reads the finished runs of a deployed stack (after ``make demo`` or ``make local``; ``NESTBOX_STACK`` and the
+usual AWS environment choose another one) and lays their history beside what AWS says of their jobs: whatever
+lies between the start of a run and its end, but neither in the Batch job, nor in the training job, nor in the
+endpoint's creation or update, is ours: queues, functions, cold starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+from nestbox import names, timestamps
+from nestbox.tables import RunRow
+
+from cli.stack import find_stack
+
+GOAL_SECONDS = 10.0
+"""Five functions, each with at most one cold start of about two seconds."""
+GOAL_WARM_SECONDS = 3.0
+
+
+class NothingMeasuredError(RuntimeError):
+    """The stack holds no run that can be measured."""
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Seconds of one run in which none of its jobs worked, after what."""
+
+    run: str
+    upload_settled: float
+    """From the start of the run to the submission of its Batch job."""
+    data_prepared: float
+    """From the end of the Batch job to CreateTrainingJob."""
+    model_trained: float
+    """From the end of the training job to the request for the endpoint (or the rejection)."""
+    endpoint_ready: float
+    """From InService to the end of the run; 0 for a rejected run."""
+
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return self.upload_settled + self.data_prepared + self.model_trained + self.endpoint_ready
+
+
+def figures() -> Iterator[tuple[str, float, float, bool, str]]:
+    """Name, value, goal, whether higher is better, explanation."""
+    stack = find_stack(
+        argparse.Namespace(
+            local=True, stack=os.environ.get("NESTBOX_STACK", "nestbox"), profile=None, region=None
+        )
+    )
+    batch, sagemaker = stack.session.client("batch"), stack.session.client("sagemaker")
+    measured = [
+        gaps
+        for row in sorted(RunRow.scan(), key=lambda row: row.created_at)
+        if row.state in ("SERVED", "REJECTED") and (gaps := gaps_of(row, batch, sagemaker)) is not None
+    ]
+    if not measured:
+        raise NothingMeasuredError(
+            f"stack {stack.name} has no finished run whose jobs and endpoint are still there: run make demo"
+        )
+    median = statistics.median(gaps.total for gaps in measured)
+    parts = ", ".join(
+        f"{name.replace('_', ' ')} {statistics.median(getattr(gaps, name) for gaps in measured):.2f}"
+        for name in ("upload_settled", "data_prepared", "model_trained", "endpoint_ready")
+    )
+    yield (
+        "runs: orchestration overhead of a run",
+        median,
+        GOAL_SECONDS,
+        False,
+        f"s, median of {len(measured)} runs; after {parts}",
+    )
+    best = min(gaps.total for gaps in measured)
+    if len(measured) > 1:
+        yield (
+            "runs: overhead with warm functions",
+            best,
+            GOAL_WARM_SECONDS,
+            False,
+            f"s, least of {len(measured)} runs",
+        )
+
+
+def gaps_of(row: RunRow, batch: Any, sagemaker: Any) -> Gaps | None:
+    """The gaps of a finished run, or None where AWS has forgotten a job or the endpoint has moved on."""
+    jobs = batch.describe_jobs(jobs=[row.prepare_job_id])["jobs"] if row.prepare_job_id else []
+    try:
+        training = sagemaker.describe_training_job(TrainingJobName=names.training_job_name(row.run))
+        endpoint = sagemaker.describe_endpoint(EndpointName=names.endpoint_name(row.dataset))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException":
+            raise
+        return None
+    ended = timestamps.from_text(row.history[-1].at)
+    served = row.state == "SERVED"
+    if not jobs or (served and endpoint["EndpointConfigName"] != names.endpoint_config_name(row.run)):
+        return None
+    asked = timestamps.from_text(row.endpoint_asked_at) if served else ended
+    return Gaps(
+        row.run,
+        _seconds(timestamps.from_text(row.created_at), timestamps.from_milliseconds(jobs[0]["createdAt"])),
+        _seconds(timestamps.from_milliseconds(jobs[0]["stoppedAt"]), training["CreationTime"]),
+        _seconds(training["LastModifiedTime"], asked),
+        _seconds(endpoint["LastModifiedTime"], ended) if served else 0.0,
+    )
+
+
+def _seconds(begin: datetime, end: datetime) -> float:
+    # Two clocks may differ by some milliseconds; nothing ends before it began.
+    return max(0.0, (end - begin).total_seconds())
