@@ -97,8 +97,13 @@ format: setup ## Format the code
 
 .PHONY: bench bench-pack bench-detector bench-api bench-runs
 bench: bench-pack bench-detector bench-api bench-runs ## Measure everything against its goal
-bench-pack bench-detector bench-api bench-runs: bench-%: setup
+bench-pack bench-detector bench-api: bench-%: setup
 	@$(DEV)/bin/python -m benchmarks $*
+
+# Measures the runs of the stack that is up, so there must be one.
+bench-runs: setup
+	@$(DEV)/bin/python -m local status >/dev/null || $(MAKE) demo
+	@$(DEV)/bin/python -m benchmarks runs
 
 .PHONY: clean
 clean: stop ## Remove everything the set-up and the runs made
