@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from cli.errors import UnusableError
 from cli.options import Commands, Parser, add_command, existing_folder
@@ -77,7 +78,7 @@ def exit_code(report: CheckReport) -> int:
 def show(out: Console, folder: Path, report: CheckReport) -> None:
     """Print a report for people."""
     out.print(
-        f"[bold]{folder}[/]: {plural(report.images, 'image')}, {report.usable_images:,} usable, "
+        f"[bold]{escape(str(folder))}[/]: {plural(report.images, 'image')}, {report.usable_images:,} usable, "
         f"{plural(report.boxes, 'box')} ({', '.join(report.formats) or 'no annotations found'})"
     )
     if report.classes:
@@ -87,7 +88,7 @@ def show(out: Console, folder: Path, report: CheckReport) -> None:
                 ["class", "boxes", *splits],
                 [
                     [
-                        name,
+                        escape(name),
                         f"{count:,}",
                         *(f"{report.class_splits[name].get(split, 0):,}" for split in splits),
                     ]
@@ -105,12 +106,13 @@ def show(out: Console, folder: Path, report: CheckReport) -> None:
         )
     for defect in report.defects[:DEFECTS_SHOWN]:
         colour = "red" if defect.severity == "error" else "yellow"
-        out.print(f"[{colour}]{defect.severity}[/] {defect.code} [bold]{defect.place}[/]", soft_wrap=True)
-        out.print(f"  {defect.message}\n  [dim]{defect.hint}[/]", soft_wrap=True, markup=True)
+        place = escape(str(defect.place))
+        out.print(f"[{colour}]{defect.severity}[/] {defect.code} [bold]{place}[/]", soft_wrap=True)
+        out.print(f"  {escape(defect.message)}\n  [dim]{escape(defect.hint)}[/]", soft_wrap=True)
     hidden = report.errors + report.warnings - min(len(report.defects), DEFECTS_SHOWN)
     if hidden > 0:
         out.print(f"… and {plural(hidden, 'more defect')}: --json or --html lists them")
     for reason in report.blocked:
-        out.print(f"[red]unusable:[/] {reason}", soft_wrap=True)
+        out.print(f"[red]unusable:[/] {escape(reason)}", soft_wrap=True)
     if not report.defects and not report.blocked:
         out.print("[green]clean[/]")

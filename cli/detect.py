@@ -17,6 +17,7 @@ from nestbox.api.drawing import draw
 from nestbox.api.errors import ApiError
 from nestbox.api.picture import ACCEPTED_TYPES, MAX_BYTES, TYPES, Picture, read_picture
 from PIL import Image, ImageOps
+from rich.markup import escape
 
 from cli import credentials
 from cli.errors import ApiRefusedError, CliError, UnusableError, UsageError
@@ -222,13 +223,13 @@ def _show(answers: Sequence[Answer], targets: dict[Path, Path]) -> None:
         found = answer.detections
         width, height = answer.body["image"]["width"], answer.body["image"]["height"]
         out.print(
-            f"[bold]{answer.file}[/] {width}x{height}: {plural(len(found), 'box')} "
+            f"[bold]{escape(str(answer.file))}[/] {width}x{height}: {plural(len(found), 'box')} "
             f"[dim]by {answer.body['run']}[/]"
         )
         if found:
             rows = [
                 [
-                    detection.class_name,
+                    escape(detection.class_name),
                     number(detection.score, 2),
                     *(
                         f"{value:.0f}"
@@ -245,4 +246,4 @@ def _show(answers: Sequence[Answer], targets: dict[Path, Path]) -> None:
             columns = ["score", "xmin", "ymin", "xmax", "ymax"]
             out.print(table(["class", *columns], rows, right=columns))
         if answer.file in targets:
-            out.print(f"  drawn: {targets[answer.file]}")
+            out.print(f"  drawn: {escape(str(targets[answer.file]))}")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from botocore.exceptions import BotoCoreError, ClientError
 from nestbox.errors import NestboxError
 from pynamodb.exceptions import PynamoDBException
+from rich.markup import escape
 
 from cli import check, detect, push, runs, sample, tokens, watch
 from cli.errors import CliError
@@ -94,14 +95,10 @@ def _fail(error: CliError, as_json: bool) -> int:
         print_json(error.record())
     else:
         err = console(stderr=True)
-        err.print(f"[red]nestbox:[/] {_escaped(error.message)}")
+        err.print(f"[red]nestbox:[/] {escape(error.message)}")
         if error.hint:
-            err.print(f"  {_escaped(error.hint)}")
+            err.print(f"  {escape(error.hint)}")
     return error.exit_code
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 if __name__ == "__main__":

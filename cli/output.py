@@ -36,7 +36,7 @@ def console(stderr: bool = False) -> Console:
     """Standard output (or error) with colours on a terminal, plain in a pipe."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    return Console(file=stream, highlight=False, width=width, soft_wrap=not stream.isatty())
+    return Console(file=stream, highlight=False, emoji=False, width=width, soft_wrap=not stream.isatty())
 
 
 def print_json(data: Any) -> None:

@@ -8,8 +8,9 @@ from itertools import pairwise
 from nestbox import timestamps
 from nestbox.names import is_run_id
 from nestbox.states import ENDED, State
-from nestbox.tables import REJECTED_ROW, EpochRow, RunRow, epochs_of, find_dataset, get_run, plain_map
+from nestbox.tables import REJECTED_ROW, EpochRow, Notice, RunRow, epochs_of, find_dataset, get_run, plain_map
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cli.errors import CliError
@@ -109,16 +110,17 @@ def run_datasets(options: argparse.Namespace) -> int:
             )
         )
     for notice in notices:
-        out.print(
-            f"[yellow]{notice.code}[/] {notice.file}: {notice.message} [dim]{notice.hint}[/]", soft_wrap=True
-        )
+        out.print(_noticed(notice, notice.file), soft_wrap=True)
     for row in rows:
         for notice in row.defects or []:
-            out.print(
-                f"[yellow]{notice.code}[/] {row.dataset}: {notice.message} [dim]{notice.hint}[/]",
-                soft_wrap=True,
-            )
+            out.print(_noticed(notice, row.dataset), soft_wrap=True)
     return 0
+
+
+def _noticed(notice: Notice, where: str) -> str:
+    """A defect that stands before any run, as rich markup."""
+    told = f"{escape(where)}: {escape(notice.message)} [dim]{escape(notice.hint)}[/]"
+    return f"[yellow]{notice.code}[/] {told}"
 
 
 def run_runs(options: argparse.Namespace) -> int:
@@ -147,7 +149,7 @@ def run_runs(options: argparse.Namespace) -> int:
                     number(row.best_map),
                     duration(_seconds(row)),
                     ago(row.created_at),
-                    why(row)[:80],
+                    escape(why(row)[:80]),
                 ]
                 for row in shown
             ],
@@ -183,7 +185,7 @@ def find_run_or_latest(name: str) -> RunRow:
 
 def show_run(out: Console, row: RunRow, epochs: list[EpochRow]) -> None:
     """Print everything about a run."""
-    out.print(f"[bold]{row.run}[/] {coloured(row.state)}  {why(row)}", soft_wrap=True)
+    out.print(f"[bold]{row.run}[/] {coloured(row.state)}  {escape(why(row))}", soft_wrap=True)
     out.print(table(["at", "state", "after", "by", "why"], _history(row), right=["after"]))
     facts: list[tuple[str, str]] = []
     if row.images is not None:
@@ -210,7 +212,7 @@ def show_run(out: Console, row: RunRow, epochs: list[EpochRow]) -> None:
     if row.code_version:
         facts.append(("code", row.code_version))
     for name, value in facts:
-        out.print(f"[dim]{name:>12}[/]  {value}", soft_wrap=True)
+        out.print(f"[dim]{name:>12}[/]  {escape(value)}", soft_wrap=True)
     if epochs:
         out.print(f"\n[bold]epochs[/]  [green]{sparkline(maps(epochs))}[/]")
         out.print(epochs_table(epochs))
@@ -248,7 +250,7 @@ def _history(row: RunRow) -> list[list[str]]:
         ),
     ]
     return [
-        [step.at, coloured(step.to_state), "" if span is None else duration(span), step.by, step.why]
+        [step.at, coloured(step.to_state), "" if span is None else duration(span), step.by, escape(step.why)]
         for step, span in zip(steps, spans, strict=True)
     ]
 

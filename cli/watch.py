@@ -15,6 +15,7 @@ from nestbox.states import State, has_ended
 from nestbox.tables import RunRow, Transition
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.text import Text
 
 from cli.following import Expected, Look, looks
@@ -166,7 +167,7 @@ class PlainLines(_Quiet):
         at = timestamps.from_text(step.at)
         spent = "" if self._last_step is None else f" (+{duration((at - self._last_step).total_seconds())})"
         self._last_step = at
-        self._out.print(f"{at:%H:%M:%S} {coloured(step.to_state)}{spent}  {step.why}", soft_wrap=True)
+        self._out.print(f"{at:%H:%M:%S} {coloured(step.to_state)}{spent}  {escape(step.why)}", soft_wrap=True)
 
 
 class JsonLines(_Quiet):
@@ -289,7 +290,7 @@ def _epoch_record(epoch: Epoch) -> dict[str, Any]:
 def _show_end(out: Console, run: RunRow) -> None:
     took = (timestamps.from_text(run.updated_at) - timestamps.from_text(run.created_at)).total_seconds()
     state = State(run.state)
-    out.print(f"{coloured(run.state)} after {duration(took)}: {why(run)}", soft_wrap=True)
+    out.print(f"{coloured(run.state)} after {duration(took)}: {escape(why(run))}", soft_wrap=True)
     if run.best_map is not None:
         out.print(
             f"best mAP {number(run.best_map, 4)} in epoch {run.best_epoch}, "

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli import credentials
+from cli.check import examine, show
 from cli.detect import drawn_files
 from cli.errors import CliError, UsageError
-from cli.output import bar, duration, number, plural, size, sparkline
+from cli.output import bar, console, duration, number, plural, size, sparkline
 
 
 def test_sparkline_maps_0_to_the_lowest_and_1_to_the_highest_bar() -> None:
@@ -75,3 +76,19 @@ def test_kept_tokens_are_readable_by_their_owner_only(
     with pytest.raises(CliError, match="other users") as refused:
         credentials.load("https://a/v1")
     assert "chmod 600" in refused.value.hint
+
+
+def test_what_an_annotator_wrote_is_shown_as_it_is_and_is_no_markup(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations" / "[red].xml").write_text(
+        "<annotation><filename>[bold]gone.jpg</filename>"
+        "<object><name>[/bold]</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+        "</object></annotation>"
+    )
+    report = examine(tmp_path, quiet=True)
+    show(console(), tmp_path, report)
+    told = capsys.readouterr().out
+    assert "Annotations/[red].xml" in told
+    assert "[bold]gone.jpg" in told
