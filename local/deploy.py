@@ -150,7 +150,7 @@ Nestbox is up after {steps.total}.
   uploads bucket        {stack.uploads_bucket}
 
 next:
-  export NESTBOX_LOCAL=1
+  export NESTBOX_LOCAL=1 PATH="$PWD/.venv/bin:$PATH"
   nestbox sample birds                          # or bring your own images and annotations
   nestbox push birds birds --watch
   nestbox token create me --scope detect --save

@@ -107,7 +107,7 @@ class System:
         table = self.tables.Table(self.outputs["EpochsTable"])
         return table.query(KeyConditionExpression=Key("run").eq(run), ConsistentRead=True)["Items"]
 
-    def run_number(self, dataset: str, number: int, seconds: float = 120) -> dict[str, Any]:
+    def run_number(self, dataset: str, number: int, seconds: float = 300) -> dict[str, Any]:
         """The dataset's run of this number (from 1), once it has ended."""
 
         def ended() -> dict[str, Any] | None:

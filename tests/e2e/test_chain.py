@@ -39,7 +39,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def first(system: System, sample: Path) -> dict:
     """The first run, from nothing but an upload."""
     system.upload(DATASET, sample)
-    return system.run_number(DATASET, 1, seconds=150)
+    return system.run_number(DATASET, 1)
 
 
 def held_out(folder: Path) -> list[Path]:
@@ -167,7 +167,7 @@ def test_a_worse_model_is_rejected_and_uploads_during_a_run_start_the_next_one_o
     system.put(
         DATASET, "nestbox.yaml", b"training: {epochs: 1, learning_rate: 0.000001, warm_start: false}\n"
     )
-    wait_until("the second run to train", lambda: len(system.runs(DATASET)) == 2, 60)
+    wait_until("the second run", lambda: len(system.runs(DATASET)) == 2, 60)
     system.put(DATASET, "nestbox.yaml", b"training: {epochs: 2, freeze_layer_pattern: '('}\n")
     system.put(DATASET, "nestbox.yaml", b"training: {epochs: 3, freeze_layer_pattern: '('}\n")
 
@@ -203,7 +203,7 @@ def test_a_better_model_takes_over_without_an_error_in_between(
         run = system.runs(DATASET)[-1]
         return run if run["state"] in {"SERVED", "REJECTED", "FAILED"} else None
 
-    run = wait_until("the run to end", ended, 150)
+    run = wait_until("the run to end", ended, 300)
     assert run["state"] == "SERVED", (run["state"], run.get("failure"), run.get("decision"))
     assert run["previous_run"] == first["run"], "it starts from the champion's weights"
     assert system.detect(DATASET, picture).json["run"] == run["run"]

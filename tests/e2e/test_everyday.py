@@ -31,7 +31,7 @@ def voc(name: str, box: tuple[int, int, int, int], label: str = "cell") -> bytes
 
 def test_a_folder_that_is_no_dataset_name_is_answered(system: System) -> None:
     system.put("My Birds", "a.jpg", jpeg())
-    row = wait_until("the defect", lambda: system.row("_rejected") or None, 30)
+    row = wait_until("the defect", lambda: system.row("_rejected") or None, 60)
     assert any("My Birds" in defect["file"] + defect["message"] for defect in row["defects"]), row
     assert all(defect["hint"] for defect in row["defects"])
 
@@ -44,7 +44,7 @@ def test_data_that_allows_no_training_blocks_the_run_and_says_why(system: System
     system.put(dataset, "orphan.xml", voc("nowhere.jpg", (5, 5, 20, 20)))
     system.put(dataset, "c.jpg", jpeg(colour="olive"))
     system.put(dataset, "c.xml", voc("c.jpg", (200, 200, 260, 260)))
-    run = system.run_number(dataset, 1, seconds=60)
+    run = system.run_number(dataset, 1)
     assert run["state"] == "BLOCKED", run
     report = json.loads(
         system.s3.get_object(
@@ -64,7 +64,7 @@ def test_two_thousand_objects_make_one_run_and_few_writes(system: System) -> Non
     small = jpeg(8, 8)
     for number in range(2000):
         system.put(dataset, f"{number:04}.jpg", small)
-    run = system.run_number(dataset, 1, seconds=120)
+    run = system.run_number(dataset, 1)
     assert run["state"] == "BLOCKED", "there is not one annotation"
     assert run["snapshot_objects"] == 2000
     assert len(system.runs(dataset)) == 1
@@ -85,7 +85,7 @@ def test_lost_events_are_made_good_by_reconcile(system: System) -> None:
     try:
         system.put(dataset, "a.jpg", jpeg())
         system.put(dataset, "_READY", b"")
-        wait_until("the run", lambda: system.runs(dataset), 30)
+        wait_until("the run", lambda: system.runs(dataset), 60)
         function = next(name for name in _functions(system) if "reconcile" in name.lower())
         client = system.client("lambda")
 
@@ -94,7 +94,7 @@ def test_lost_events_are_made_good_by_reconcile(system: System) -> None:
             run = system.runs(dataset)[0]
             return run if run["state"] == "BLOCKED" else None
 
-        wait_until("reconcile to settle the run", ended, 60, every=1)
+        wait_until("reconcile to settle the run", ended, 120, every=1)
     finally:
         for rule in rules:
             events.enable_rule(Name=rule)
@@ -197,6 +197,6 @@ def test_real_cells_are_prepared_with_their_natural_dirt(system: System, tmp_pat
             if source.exists():
                 system.put(dataset, f"{folder}/{name}{suffix}", source.read_bytes())
     system.put(dataset, "nestbox.yaml", b"training: {epochs: 1}\n")
-    run = system.run_number(dataset, 1, seconds=120)
+    run = system.run_number(dataset, 1)
     assert run["state"] in {"SERVED", "REJECTED"}, run
     assert run["classes"] == ["Platelets", "RBC", "WBC"]
