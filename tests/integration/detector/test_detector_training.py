@@ -18,7 +18,7 @@ from detector.artefact import read_artefact
 from detector.batches import BatchLoader
 from detector.checkpoint import CheckpointFolder, fingerprint
 from detector.errors import DivergedError
-from detector.evaluation import Evaluator
+from detector.evaluation import Evaluator, Score
 from detector.hyperparameters import Hyperparameters, parse
 from detector.image_memory import ImageMemory
 from detector.images import to_square
@@ -176,6 +176,20 @@ class Course:
                 lambda: stop_after is not None and len(scores(stream.getvalue())) >= stop_after,
             )
             return training.run(), stream.getvalue()
+
+
+def test_the_best_epoch_is_kept_and_of_equals_the_latest(
+    tmp_path: Path, layout: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course = Course(layout(tmp_path / "root"), epochs="4")
+    told = iter([Score({0: 0.2}), Score({0: 0.5}), Score({0: 0.5}), Score({0: 0.3})])
+    monkeypatch.setattr(Evaluator, "evaluate", lambda *_: next(told))
+    best, _ = course.run(None)
+    assert (best.epoch, best.score) == (2, Score({0: 0.5}))
+    told = iter([Score({0: 0.2}), Score({0: 0.5}), Score({0: 0.5})])
+    until_then, _ = course.run(None, stop_after=3)
+    for name, value in until_then.weights.items():
+        np.testing.assert_array_equal(best.weights[name], value)
 
 
 def test_an_interrupted_training_ends_as_if_it_had_not_been(

@@ -63,12 +63,14 @@ def test_what_is_no_number_is_missing(value):
 
 def test_zero_is_a_score():
     log = read_log(lines(quality(0, "validation mAP", "0.0"), quality(1, "validation mAP", "0.0")))
-    assert best_epoch(log.epochs).epoch == 0
-
-
-def test_of_equal_epochs_the_earliest_is_best():
-    log = read_log(lines(*(quality(n, "validation mAP", value) for n, value in enumerate([0.1, 0.9, 0.9]))))
     assert best_epoch(log.epochs).epoch == 1
+
+
+def test_of_equal_epochs_the_latest_is_best_as_in_the_artefact():
+    log = read_log(
+        lines(*(quality(n, "validation mAP", value) for n, value in enumerate([0.1, 0.9, 0.9, 0.2])))
+    )
+    assert best_epoch(log.epochs).epoch == 2
 
 
 def test_an_epoch_trained_twice_counts_as_the_last_time():

@@ -83,9 +83,12 @@ def read_log(lines: Iterable[LogLine], ends_before: Mapping[int, datetime] | Non
 
 
 def best_epoch(epochs: Iterable[Epoch]) -> Epoch | None:
-    """The epoch with the highest mAP on the validation images, the earliest of equals; None: none has one."""
+    """The epoch with the highest mAP on the validation images; None: none has one.
+
+    Of equals the latest, whose weights are in the artefact: it has seen more.
+    """
     scored = [epoch for epoch in epochs if epoch.validation_map is not None]
-    return max(scored, key=lambda epoch: (epoch.validation_map or 0.0, -epoch.epoch), default=None)
+    return max(scored, key=lambda epoch: (epoch.validation_map or 0.0, epoch.epoch), default=None)
 
 
 def _with_metric(epoch: Epoch, metric: str, value: float) -> Epoch:
