@@ -189,6 +189,27 @@ def test_a_message_stays_hidden_as_long_as_aws_advises(template: Any) -> None:
                 assert queue["VisibilityTimeout"] >= 6 * function["Timeout"] + window, name
 
 
+@pytest.mark.parametrize(
+    ("source", "detail_type", "queue"),
+    [
+        ("aws.s3", "Object Created", "IntakeQueue"),
+        ("aws.s3", "Object Deleted", "IntakeQueue"),
+        ("aws.batch", "Batch Job State Change", "TrainingQueue"),
+        ("aws.sagemaker", "SageMaker Training Job State Change", "RecordQueue"),
+        ("aws.sagemaker", "SageMaker Endpoint State Change", "EndpointQueue"),
+    ],
+)
+def test_every_event_reaches_its_step(template: Any, source: str, detail_type: str, queue: str) -> None:
+    """Looks and reconcile make good for a rule that is missing, so that nothing else would notice."""
+    targets = [
+        target["Arn"]
+        for rule in template.of_type("AWS::Events::Rule").values()
+        if source in rule["EventPattern"]["source"] and detail_type in rule["EventPattern"]["detail-type"]
+        for target in rule["Targets"]
+    ]
+    assert targets == [{"Fn::GetAtt": [queue, "Arn"]}]
+
+
 def test_every_rule_may_send_to_its_queue_and_nobody_else(template: Any) -> None:
     policies = template.of_type("AWS::SQS::QueuePolicy")
     for name, rule in template.of_type("AWS::Events::Rule").items():
