@@ -34,7 +34,7 @@ RUN = "birds-20261124224000-0a1b"
 CALLS = 300
 WARM_UP = 20
 GOAL_MS = 10.0
-GOAL_DECODES = 4.0
+GOAL_DECODES = 2.0
 GOAL_DRAWN_MS = 50.0
 
 _FUNCTION = Path(__file__).parents[1] / "functions" / "detect" / "detect.py"
