@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,12 @@ _FARGATE_MEMORY: dict[float, range | tuple[int, ...]] = {
 _MAX_ATTEMPTS = 10
 _MAX_RETRY_RULES = 5
 _MIN_TIMEOUT_SECONDS = 60
+# https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html
+_PATTERNS = {
+    "onExitCode": re.compile(r"[0-9]*\*?"),
+    "onReason": re.compile(r"[A-Za-z0-9.:\s]*\*?"),
+    "onStatusReason": re.compile(r"[A-Za-z0-9.:\s]*\*?"),
+}
 
 
 class JobDefinitions:
@@ -152,8 +159,11 @@ def check_retries(strategy: Mapping[str, Any] | None) -> None:
     for rule in rules:
         if str(rule["action"]).upper() not in ("RETRY", "EXIT"):
             refuse_request(f"evaluateOnExit.action must be RETRY or EXIT, got {rule['action']}")
-        if not any(rule.get(on) for on in ("onStatusReason", "onReason", "onExitCode")):
+        if not any(rule.get(on) for on in _PATTERNS):
             refuse_request("evaluateOnExit needs one of onStatusReason, onReason, onExitCode")
+        for on, allowed in _PATTERNS.items():
+            if not allowed.fullmatch(rule.get(on) or ""):
+                refuse_request(f"evaluateOnExit.{on} is not a valid pattern: {rule[on]}")
 
 
 def check_timeout(timeout: Mapping[str, Any] | None) -> None:

@@ -156,14 +156,17 @@ class Batch:
         return self._scheduler.find(name_in(request["jobId"], "job", self._scope))
 
     def _tags(self, arn: str) -> dict[str, str]:
+        tags = self._find_tags(arn)
+        if tags is None:
+            refuse_request(f"Resource {arn} does not exist")
+        return tags
+
+    def _find_tags(self, arn: str) -> dict[str, str] | None:
         job = self._scheduler.find(name_in(arn, "job", self._scope)) if ":job/" in arn else None
         if job is not None:
             return job.tags
         record = {**self.compute.tagged(), **self.definitions.tagged()}.get(arn)
-        if record is None:
-            refuse_request(f"Resource {arn} does not exist")
-        tags: dict[str, str] = record["tags"]
-        return tags
+        return record["tags"] if record is not None else None
 
     def _authorize(self, caller: Caller, operation: str, request: Record) -> None:
         """Asks IAM, with the resources of AWS's service authorization reference for Batch."""
@@ -184,7 +187,9 @@ class Batch:
             resources = [arn("batch", f"job-queue/{queue}")]
         else:
             resources = self._resources(operation, request)
-            caller.require(action, *resources)
+            for resource in resources or ["*"]:
+                held = self._find_tags(resource) or {}
+                caller.require(action, resource, context={f"aws:ResourceTag/{k}": v for k, v in held.items()})
         if operation != "TagResource" and request.get("tags"):
             caller.require("batch:TagResource", *resources, context=_tag_context(request["tags"]))
         container = request.get("containerProperties") or {}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from cfnlint.decode.cfn_yaml import load as load_yaml
 
 NEEDS = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "2048"}]
 
@@ -211,6 +213,149 @@ def test_array_jobs_run_every_index(run: Any, aws: Any) -> None:
     child = batch.describe_jobs(jobs=[f"{parent['jobId']}:2"])["jobs"][0]
     environment = json.loads(aws.log("/aws/batch/job", child["container"]["logStreamName"])[0])
     assert environment["AWS_BATCH_JOB_ARRAY_INDEX"] == "2"
+
+
+def test_a_killed_child_is_tried_again(run: Any, aws: Any) -> None:
+    rules = [{"onExitCode": "2", "action": "EXIT"}]
+    retry = {"attempts": 3, "evaluateOnExit": rules}
+    parent = run("killed-once", "1", arrayProperties={"size": 3}, retryStrategy=retry)
+    assert parent["status"] == "SUCCEEDED"
+    children = aws.client("batch").describe_jobs(jobs=[f"{parent['jobId']}:{n}" for n in range(3)])["jobs"]
+    codes = {
+        child["arrayProperties"]["index"]: [one["container"]["exitCode"] for one in child["attempts"]]
+        for child in children
+    }
+    assert codes == {0: [0], 1: [137, 0], 2: [0]}
+
+
+def test_a_child_that_fails_fails_its_array_and_what_waits_for_it(run: Any, aws: Any) -> None:
+    batch = aws.client("batch")
+    parent = run("fail-at", "1", arrayProperties={"size": 3}, retryStrategy={"attempts": 2})
+    assert (parent["status"], parent["statusReason"]) == ("FAILED", "Array Child Job failed")
+    summary = parent["arrayProperties"]["statusSummary"]
+    assert (summary["SUCCEEDED"], summary["FAILED"]) == (2, 1)
+    [failed] = batch.list_jobs(arrayJobId=parent["jobId"], jobStatus="FAILED")["jobSummaryList"]
+    assert failed["jobId"] == f"{parent['jobId']}:1"
+    assert failed["jobName"] == parent["jobName"]
+    [child] = batch.describe_jobs(jobs=[failed["jobId"]])["jobs"]
+    assert [one["container"]["exitCode"] for one in child["attempts"]] == [1, 1]
+    after = run("echo", "never", dependsOn=[{"jobId": parent["jobId"]}])
+    assert (after["status"], after["statusReason"]) == ("FAILED", "Dependent Job failed")
+
+
+def test_an_array_waits_for_a_job_and_a_job_for_the_array(
+    run: Any, aws: Any, queue: str, definition: str
+) -> None:
+    batch = aws.client("batch")
+    plan = batch.submit_job(jobName="plan", jobQueue=queue, jobDefinition=definition)["jobId"]
+    slices = batch.submit_job(
+        jobName="slices",
+        jobQueue=queue,
+        jobDefinition=definition,
+        arrayProperties={"size": 3},
+        dependsOn=[{"jobId": plan}],
+    )["jobId"]
+    merge = run("echo", "merged", dependsOn=[{"jobId": slices}])
+    assert merge["status"] == "SUCCEEDED"
+    ids = [plan, *(f"{slices}:{n}" for n in range(3))]
+    first, *children = batch.describe_jobs(jobs=ids)["jobs"]
+    assert all(first["stoppedAt"] <= child["startedAt"] for child in children)
+    assert all(child["stoppedAt"] <= merge["startedAt"] for child in children)
+
+
+def test_a_failed_job_fails_the_whole_chain_behind_it(run: Any, aws: Any) -> None:
+    broken = run("exit", "1")
+    array = run("echo", "never", arrayProperties={"size": 2}, dependsOn=[{"jobId": broken["jobId"]}])
+    assert (array["status"], array["statusReason"]) == ("FAILED", "Dependent Job failed")
+    assert array["arrayProperties"]["statusSummary"]["FAILED"] == 2
+    last = run("echo", "never", dependsOn=[{"jobId": array["jobId"]}])
+    assert (last["status"], last["statusReason"]) == ("FAILED", "Dependent Job failed")
+
+
+def test_events_tell_of_an_array_and_of_its_children(run: Any, aws: Any, wait: Any) -> None:
+    received = aws.events({"source": ["aws.batch"], "detail-type": ["Batch Job State Change"]})
+    parent = run("echo", "x", arrayProperties={"size": 2})
+
+    def mine() -> Any:
+        found = [e["detail"] for e in received() if e["detail"]["jobName"] == parent["jobName"]]
+        ended = [one for one in found if one["jobId"] == parent["jobId"] and one["status"] == "SUCCEEDED"]
+        return found if ended else None
+
+    told = wait(mine)
+    states: dict[str, list[str]] = {}
+    for one in told:
+        states.setdefault(one["jobId"].removeprefix(parent["jobId"]), []).append(one["status"])
+    assert states[""] == ["PENDING", "SUCCEEDED"], "an array job is never RUNNABLE or RUNNING itself"
+    assert states[":0"] == states[":1"] == ["RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED"]
+    assert {one["arrayProperties"].get("index") for one in told} == {None, 0, 1}
+    assert told[-1]["arrayProperties"]["size"] == 2
+
+
+def test_the_stacks_rule_skips_only_children_that_end_well(run: Any, aws: Any, wait: Any) -> None:
+    template = load_yaml(str(Path(__file__).parents[3] / "template.yaml"))
+    pattern = template["Resources"]["PreparationRule"]["Properties"]["EventPattern"]
+    first = run("echo", "alone")
+    detail = {**pattern["detail"], "jobQueue": [first["jobQueue"]]}
+    received = aws.events({**pattern, "detail": detail})
+    array = run("fail-at", "1", arrayProperties={"size": 3})
+    alone = run("echo", "alone")
+
+    def told() -> Any:
+        found = [(e["detail"]["jobId"], e["detail"]["status"]) for e in received()]
+        return found if (alone["jobId"], "SUCCEEDED") in found else None
+
+    assert sorted(wait(told)) == sorted(
+        [(f"{array['jobId']}:1", "FAILED"), (array["jobId"], "FAILED"), (alone["jobId"], "SUCCEEDED")]
+    )
+
+
+def test_terminating_an_array_ends_its_children_and_nothing_is_tried_again(
+    run: Any, aws: Any, wait: Any
+) -> None:
+    batch = aws.client("batch")
+    retry = {"attempts": 3}
+    parent = run("sleep", arrayProperties={"size": 4}, retryStrategy=retry, until=("PENDING",))["jobId"]
+    children = [f"{parent}:{n}" for n in range(4)]
+
+    def sleeping() -> bool:
+        streams = [
+            job["container"].get("logStreamName") for job in batch.describe_jobs(jobs=children)["jobs"]
+        ]
+        return any(stream and "sleeping" in aws.log("/aws/batch/job", stream) for stream in streams)
+
+    wait(sleeping)
+    batch.terminate_job(jobId=parent, reason="the run has failed")
+    ended = wait(
+        lambda: next((j for j in batch.describe_jobs(jobs=[parent])["jobs"] if "stoppedAt" in j), None)
+    )
+    assert ended["status"] == "FAILED"
+    for child in batch.describe_jobs(jobs=children)["jobs"]:
+        assert (child["status"], child["statusReason"]) == ("FAILED", "the run has failed")
+        assert child["isTerminated"]
+        assert len(child["attempts"]) <= 1
+
+
+def test_the_timeout_of_an_array_is_that_of_each_child(run: Any, aws: Any) -> None:
+    parent = run("echo", "x", arrayProperties={"size": 2}, timeout={"attemptDurationSeconds": 60})
+    [child] = aws.client("batch").describe_jobs(jobs=[f"{parent['jobId']}:1"])["jobs"]
+    assert child["timeout"] == {"attemptDurationSeconds": 60}
+
+
+def test_a_policy_can_tell_jobs_by_their_tags(run: Any, aws: Any, queue: str, definition: str) -> None:
+    everything = "arn:aws:batch:us-east-1:000000000000:job/*"
+    user = aws.user(
+        {
+            "Effect": "Allow",
+            "Action": "batch:TerminateJob",
+            "Resource": everything,
+            "Condition": {"Null": {"aws:ResourceTag/nestbox:run": "false"}},
+        }
+    )
+    batch = aws.client("batch", user)
+    ours, others = run("exit", "0", tags={"nestbox:run": "birds"}), run("exit", "0", tags={"team": "cats"})
+    batch.terminate_job(jobId=ours["jobId"], reason="ended already")
+    with pytest.raises(ClientError, match="batch:TerminateJob"):
+        batch.terminate_job(jobId=others["jobId"], reason="not ours")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Batch, SageMaker and the queues are small fakes whose clock and outcomes the tes
 call against botocore's models.
 """
 
+import contextlib
 import functools
 import itertools
 import json
@@ -127,38 +128,92 @@ class _Pages:
 
 
 class FakeBatch:
-    """AWS Batch as far as the steps call it."""
+    """AWS Batch as far as the steps call it. Jobs stand still until a test moves them."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, dict] = {}
+        """By id, children of array jobs among them."""
         self.refuse: str | None = None
+        self.refuse_only: str = ""
+        """The end of the names of the jobs that are refused."""
+        self.terminated: list[tuple[str, str]] = []
         self._ids = itertools.count(1)
 
     def submit_job(self, **request: object) -> dict:
         check("batch", "SubmitJob", request)
-        if self.refuse:
+        name = str(request["jobName"])
+        if self.refuse and name.endswith(self.refuse_only):
             raise refusal("SubmitJob", "ClientException", self.refuse)
+        for dependency in request.get("dependsOn", []):
+            assert dependency["jobId"] in self.jobs
         job_id = f"job-{next(self._ids)}"
-        self.jobs[job_id] = {
-            "jobId": job_id,
-            "status": "SUBMITTED",
-            "createdAt": int(job_id[4:]),
-            "container": {},
-            **request,
-        }
-        return {"jobId": job_id, "jobName": request["jobName"]}
+        fresh = {"status": "SUBMITTED", "createdAt": int(job_id[4:]), "container": {}}
+        self.jobs[job_id] = {**request, **fresh, "jobId": job_id}
+        for index in range(request.get("arrayProperties", {}).get("size", 0)):
+            child_id = f"{job_id}:{index}"
+            self.jobs[child_id] = {**request, **fresh, "jobId": child_id, "arrayProperties": {"index": index}}
+        return {"jobId": job_id, "jobName": name}
 
     def list_jobs(self, **request: object) -> dict:
         check("batch", "ListJobs", request)
-        names = request["filters"][0]["values"]
-        return {"jobSummaryList": [job for job in self.jobs.values() if job["jobName"] in names]}
+        if array := request.get("arrayJobId"):
+            found = [job for job in self.children_of(array) if job["status"] == request["jobStatus"]]
+        else:
+            names = request["filters"][0]["values"]
+            found = [job for job in self.jobs.values() if job["jobName"] in names and ":" not in job["jobId"]]
+        return {"jobSummaryList": found}
 
     def describe_jobs(self, **request: object) -> dict:
         check("batch", "DescribeJobs", request)
-        return {"jobs": [self.jobs[job] for job in request["jobs"] if job in self.jobs]}
+        assert request["jobs"], "AWS refuses an empty list"
+        return {"jobs": [self._described(job) for job in request["jobs"] if job in self.jobs]}
+
+    def terminate_job(self, **request: object) -> dict:
+        check("batch", "TerminateJob", request)
+        self.terminated.append((request["jobId"], request["reason"]))
+        for job in self._family(request["jobId"]):
+            if job["status"] not in ("SUCCEEDED", "FAILED"):
+                job.update(status="FAILED", statusReason=request["reason"])
+        return {}
 
     def get_paginator(self, operation: str) -> _Pages:
         return _Pages(getattr(self, operation))
+
+    def children_of(self, job_id: str) -> list[dict]:
+        """The children of an array job."""
+        return [job for other, job in self.jobs.items() if other.startswith(f"{job_id}:")]
+
+    def succeed(self, job_id: str) -> None:
+        """Let a job end well, with its children."""
+        for job in self._family(job_id):
+            job["status"] = "SUCCEEDED"
+
+    def fail(
+        self, job_id: str, reason: str = "Essential container in task exited", **container: object
+    ) -> None:
+        """Let a job fail for good. What waits for it fails with it; a child's array goes on."""
+        self.jobs[job_id].update(status="FAILED", statusReason=reason, container=container)
+        for other in list(self.jobs.values()):
+            waits_for = [dependency["jobId"] for dependency in other.get("dependsOn", [])]
+            if job_id in waits_for and other["status"] != "FAILED":
+                self.fail(other["jobId"], "Dependent Job failed")
+
+    def end_array(self, job_id: str) -> None:
+        """Let an array end, one of whose children has failed."""
+        for child in self.children_of(job_id):
+            if child["status"] != "FAILED":
+                child["status"] = "SUCCEEDED"
+        self.fail(job_id, "Array Child Job failed")
+
+    def _family(self, job_id: str) -> list[dict]:
+        return [self.jobs[job_id], *self.children_of(job_id)]
+
+    def _described(self, job_id: str) -> dict:
+        children = self.children_of(job_id)
+        if not children:
+            return self.jobs[job_id]
+        array = {"size": len(children), "statusSummary": Counter(child["status"] for child in children)}
+        return {**self.jobs[job_id], "arrayProperties": array}
 
 
 class FakeSageMaker:
@@ -284,6 +339,7 @@ class World:
     quiet_seconds: int = 60
     max_wait_seconds: int = 900
     min_new_images: int = 1
+    array_threshold: int = 50_000
     kind: DetectorKind = DetectorKind.NESTBOX
 
     def __post_init__(self) -> None:
@@ -309,6 +365,7 @@ class World:
                 self.quiet_seconds,
                 self.max_wait_seconds,
                 self.min_new_images,
+                self.array_threshold,
             ),
             Uploads(self.s3, UPLOADS),
             artifacts,
@@ -391,7 +448,7 @@ class World:
         )
 
     def finish_preparation(self, run: str, **changes: object) -> None:
-        """Let the Batch job of a run succeed with a summary."""
+        """Let the Batch jobs of a run succeed with a summary."""
         summary = {
             "run": run,
             "dataset": get_run(run).dataset,
@@ -411,12 +468,33 @@ class World:
             Key=bucket_layout.summary_key(run),
             Body=PrepSummary(**summary).to_json().encode(),
         )
-        for job in self.jobs_of(run):
-            job["status"] = "SUCCEEDED"
+        for kind in ("plan", "slices", "prepare"):
+            for job in self.jobs_of(run, kind):
+                self.batch.succeed(job["jobId"])
 
-    def jobs_of(self, run: str) -> list[dict]:
-        """The Batch jobs of a run."""
-        return [job for job in self.batch.jobs.values() if job["jobName"] == f"{run}-prepare"]
+    def jobs_of(self, run: str, kind: str = "prepare") -> list[dict]:
+        """The Batch jobs of a run of one kind, without the children of arrays."""
+        return [
+            job
+            for job in self.batch.jobs.values()
+            if job["jobName"] == f"{run}-{kind}" and ":" not in job["jobId"]
+        ]
+
+    def log_of_batch_job(self, stream: str, *lines: str) -> dict:
+        """Write a Batch job's log; returns the part of its container that says where."""
+        group = "/aws/batch/nestbox-prepare"
+        with contextlib.suppress(self.logs.exceptions.ResourceAlreadyExistsException):
+            self.logs.create_log_group(logGroupName=group)
+        self.logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        self.logs.put_log_events(
+            logGroupName=group,
+            logStreamName=stream,
+            logEvents=[{"timestamp": self.log_start + n, "message": line} for n, line in enumerate(lines)],
+        )
+        return {
+            "logStreamName": stream,
+            "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": group}},
+        }
 
     def log_epochs(
         self, run: str, maps: list[float | None], first: int = 0, *, total: int | None = None

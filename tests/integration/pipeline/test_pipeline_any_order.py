@@ -2,6 +2,7 @@
 
 import contextlib
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nestbox.errors import LostRaceError
@@ -60,10 +61,11 @@ def do(world, action):
                     world.deliver(url, body)
 
 
+@pytest.mark.parametrize("threshold", [50_000, 2], ids=["one-job", "slices"])
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(LOOKS + WORLD_MOVES), max_size=30))
-def test_any_order_of_looks_ends_the_same(new_world, actions):
-    with new_world() as world:
+def test_any_order_of_looks_ends_the_same(new_world, threshold, actions):
+    with new_world(array_threshold=threshold) as world:
         world.upload(*PHOTOS, tell=False)
         for action in actions:
             do(world, action)
@@ -97,4 +99,5 @@ def test_any_order_of_looks_ends_the_same(new_world, actions):
         assert list(world.sagemaker.trainings) == list(world.sagemaker.models) == [row.run]
         assert list(world.sagemaker.configs) == [row.run]
         assert world.sagemaker.endpoints["nestbox-birds"]["EndpointConfigName"] == row.run
-        assert len(world.jobs_of(row.run)) == 1
+        counts = [len(world.jobs_of(row.run, kind)) for kind in ("plan", "slices", "prepare")]
+        assert counts == ([0, 0, 1] if threshold > len(PHOTOS) else [1, 1, 1])

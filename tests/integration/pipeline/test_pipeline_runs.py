@@ -174,6 +174,8 @@ def test_the_preparation_job_is_told_where_everything_is(world):
         "snapshot": f"s3://artifacts/runs/{second}/snapshot.jsonl.gz",
         "output": f"s3://artifacts/runs/{second}/prep/",
         "previous": f"s3://artifacts/runs/{first}/prep/",
+        "command": "prepare",
+        "slices": "1",
     }
 
 
@@ -387,24 +389,8 @@ def test_a_preparation_that_fails_says_why(world):
     world.upload(*PHOTOS)
     world.pump(62)
     run = world.runs()[0].run
-    group = "/aws/batch/nestbox-prepare"
-    world.logs.create_log_group(logGroupName=group)
-    world.logs.create_log_stream(logGroupName=group, logStreamName="stream")
-    now = int(world.clock().timestamp() * 1000) - 100_000
-    world.logs.put_log_events(
-        logGroupName=group,
-        logStreamName="stream",
-        logEvents=[{"timestamp": now, "message": "MemoryError"}, {"timestamp": now + 1, "message": "  "}],
-    )
-    world.jobs_of(run)[0].update(
-        status="FAILED",
-        statusReason="Essential container in task exited",
-        container={
-            "exitCode": 137,
-            "logStreamName": "stream",
-            "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": group}},
-        },
-    )
+    log = world.log_of_batch_job("stream", "MemoryError", "  ")
+    world.batch.fail(world.jobs_of(run)[0]["jobId"], exitCode=137, **log)
     world.start_training.look(run)
     row = get_run(run)
     assert (row.state, row.failure.stage) == ("FAILED", "prepare")

@@ -76,6 +76,9 @@ class TestRetries:
             {"attempts": 2, "evaluateOnExit": [{"action": "EXIT"}]},
             {"attempts": 2, "evaluateOnExit": [{"onExitCode": "*", "action": "MAYBE"}]},
             {"attempts": 2, "evaluateOnExit": [{"onExitCode": "*", "action": "EXIT"}] * 6},
+            {"attempts": 2, "evaluateOnExit": [{"onExitCode": "*7", "action": "EXIT"}]},
+            {"attempts": 2, "evaluateOnExit": [{"onExitCode": "-9", "action": "EXIT"}]},
+            {"attempts": 2, "evaluateOnExit": [{"onReason": "Host EC2 (i-*", "action": "RETRY"}]},
         ],
     )
     def test_strategies_outside_the_limits(self, strategy: dict[str, Any]) -> None:

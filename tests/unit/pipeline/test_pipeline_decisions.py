@@ -203,7 +203,7 @@ def test_spot_training_keeps_checkpoints_and_waits_longer_than_it_runs():
     ],
 )
 def test_preparing(status, decision):
-    assert decide_preparing(PrepareJob("id", status) if status else None) is decision
+    assert decide_preparing([PrepareJob("id", "name", status) if status else None]) is decision
 
 
 def job(status="Completed", **changes):

@@ -44,6 +44,17 @@ def test_our_own_messages_come_back(look):
             ),
             RunLook(run=RUN),
         ),
+        *[
+            (
+                envelope(
+                    "aws.batch",
+                    "Batch Job State Change",
+                    {"jobName": f"{RUN}-{kind}", "status": "FAILED", "arrayProperties": array},
+                ),
+                RunLook(run=RUN),
+            )
+            for kind, array in (("plan", {}), ("slices", {"size": 2}), ("slices", {"index": 1}))
+        ],
         (
             envelope(
                 "aws.batch", "Batch Job State Change", {"jobName": "somebody-elses", "status": "FAILED"}

@@ -30,7 +30,8 @@ def test_a_run_id_tells_its_dataset_and_is_a_sagemaker_name(dataset):
     assert names.is_run_id(run)
     assert names.dataset_of_run(run) == dataset
     assert len(run) <= 63
-    assert names.run_of_prepare_job(names.prepare_job_name(run)) == run
+    for kind in ("prepare", "plan", "slices"):
+        assert names.run_of_prepare_job(names.prepare_job_name(run, kind)) == run
     assert names.dataset_of_endpoint(names.endpoint_name(dataset)) == dataset
 
 
@@ -56,7 +57,10 @@ def test_what_is_no_run_id(text):
         names.dataset_of_run(text)
 
 
-@pytest.mark.parametrize("name", ["other-job", "other-prepare", "birds-20261124224000-abcd"])
+@pytest.mark.parametrize(
+    "name",
+    ["other-job", "other-prepare", "prepare", "birds-20261124224000-abcd", "birds-20261124224000-abcd-slice"],
+)
 def test_jobs_of_others(name):
     assert names.run_of_prepare_job(name) is None
 

@@ -13,6 +13,8 @@ import nestbox.tables
 import pytest
 from pynamodb.attributes import Attribute
 
+from local.batch.definitions import check_retries, should_retry
+
 ROOT = Path(__file__).parents[3]
 
 # AWS knows no resource for these: https://docs.aws.amazon.com/service-authorization/latest/reference/
@@ -344,10 +346,52 @@ def test_only_the_document_is_open(template: Any) -> None:
 def test_the_job_is_told_everything_by_parameters(template: Any) -> None:
     [job] = template.of_type("AWS::Batch::JobDefinition").values()
     command = job["ContainerProperties"]["Command"]
-    assert command[0] == "prepare"
+    assert command[0] == "Ref::command"
+    options = ("run", "dataset", "source", "snapshot", "output", "previous", "slices")
     assert dict(zip(command[1::2], command[2::2], strict=True)) == {
-        f"--{name}": f"Ref::{name}" for name in ("run", "dataset", "source", "snapshot", "output", "previous")
+        f"--{name}": f"Ref::{name}" for name in options
     }
+    assert {f"Ref::{name}" for name in job["Parameters"]} <= set(command)
+
+
+def test_jobs_that_are_killed_are_tried_again_but_not_for_ever(template: Any) -> None:
+    [job] = template.of_type("AWS::Batch::JobDefinition").values()
+    retry = job["RetryStrategy"]
+    killed = [
+        ("Host EC2 (instance i-0) terminated.", "", None),
+        ("Essential container in task exited", "OutOfMemoryError: Container killed due to memory usage", 137),
+        ("Essential container in task exited", "", 143),
+        ("Essential container in task exited", "", 1),
+    ]
+    strategy = {
+        "attempts": retry["Attempts"],
+        "evaluateOnExit": [
+            {on[0].lower() + on[1:]: value for on, value in rule.items()} for rule in retry["EvaluateOnExit"]
+        ],
+    }
+    check_retries(strategy)
+    for status_reason, reason, exit_code in killed:
+        tries = [should_retry(strategy, attempt, status_reason, reason, exit_code) for attempt in (1, 2, 3)]
+        assert tries == [True, True, False], status_reason
+    assert not should_retry(strategy, 1, "Essential container in task exited", "", 2), "a wrong command line"
+    assert job["Timeout"]["AttemptDurationSeconds"] == {"Ref": "PrepareMaxSeconds"}
+
+
+def test_whoever_submits_jobs_may_end_those_of_runs_and_no_others(template: Any) -> None:
+    for name in template.functions:
+        statements = template.statements(template.role_of(name))
+        submits = [one for one in statements if "batch:SubmitJob" in one["Action"]]
+        stops = [one for one in statements if "batch:TerminateJob" in one["Action"]]
+        assert len(submits) == len(stops), name
+        for one in stops:
+            assert one["Condition"] == {"Null": {"aws:ResourceTag/nestbox:run": "false"}}, name
+
+
+def test_the_job_removes_nothing_but_its_work(template: Any) -> None:
+    removing = [
+        one for one in template.statements("PrepareJobRole") if "s3:DeleteObject" in as_list(one["Action"])
+    ]
+    assert [one["Resource"] for one in removing] == [{"Fn::Sub": "${ArtifactsBucket.Arn}/runs/*/prep/work/*"}]
 
 
 def test_nothing_comes_in_to_the_jobs(template: Any) -> None:

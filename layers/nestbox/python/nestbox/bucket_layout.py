@@ -5,6 +5,7 @@ Artifacts: runs/{run}/snapshot.jsonl.gz
            runs/{run}/prep/{summary.json,report.json,report.html,classes.json,held_out.jsonl}
            runs/{run}/prep/channels/{train,validation}/{train,validation}.rec
            runs/{run}/prep/lists/{train,validation}.{lst,idx}
+           runs/{run}/prep/work/                            (between the jobs of a large preparation)
            runs/{run}/output/{training job}/output/model.tar.gz       (the part after output/ is SageMaker's)
            runs/{run}/checkpoints/
 """

@@ -7,6 +7,7 @@ the first one instead of making a second.
 import re
 import secrets
 from datetime import UTC, datetime
+from typing import Literal, get_args
 
 from nestbox.errors import BadNameError
 
@@ -17,8 +18,13 @@ DATASET_NAME_RULE = (
 
 _DATASET = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _RUN = re.compile(r"(?P<dataset>[a-z0-9](?:-?[a-z0-9])*)-(?P<when>[0-9]{14})-[0-9a-f]{4}")
-_PREPARE_SUFFIX = "-prepare"
 _ENDPOINT_PREFIX = "nestbox-"
+
+PrepareJobKind = Literal["plan", "slices", "prepare"]
+"""The Batch jobs that prepare a run's data, in the order in which they wait for each other.
+
+A small run has only the last one; ``slices`` is an array job.
+"""
 
 
 def is_dataset_name(name: str) -> bool:
@@ -56,15 +62,18 @@ def dataset_of_run(run: str) -> str:
     return match["dataset"]
 
 
-def prepare_job_name(run: str) -> str:
-    """The Batch job that prepares the data of a run."""
-    return run + _PREPARE_SUFFIX
+def prepare_job_name(run: str, kind: PrepareJobKind = "prepare") -> str:
+    """A Batch job that prepares the data of a run; ``prepare`` is the one that ends with the result."""
+    return f"{run}-{kind}"
 
 
 def run_of_prepare_job(job_name: str) -> str | None:
-    """The run whose data this Batch job prepares, or None where it is somebody else's job."""
-    run = job_name.removesuffix(_PREPARE_SUFFIX)
-    return run if run != job_name and is_run_id(run) else None
+    """The run whose data this Batch job prepares, or None where it is somebody else's job.
+
+    The children of an array job have its name.
+    """
+    run, _, kind = job_name.rpartition("-")
+    return run if kind in get_args(PrepareJobKind) and is_run_id(run) else None
 
 
 def training_job_name(run: str) -> str:

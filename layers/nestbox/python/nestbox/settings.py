@@ -82,6 +82,8 @@ class StartRunSettings:
     quiet_period_seconds: int = 60
     max_wait_seconds: int = 900
     min_new_images: int = 1
+    array_threshold: int = 50_000
+    """Above so many images the preparation is dealt out to several jobs."""
     code_version: str = "unknown"
 
 

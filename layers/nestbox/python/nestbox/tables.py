@@ -172,7 +172,12 @@ class RunRow(Model):
 
     snapshot_version = UnicodeAttribute()
     snapshot_objects = NumberAttribute()
+    slices = NumberAttribute(null=True)
+    """Into how many jobs the preparation is dealt out; absent: one job does everything."""
+    plan_job_id = UnicodeAttribute(null=True)
+    slices_job_id = UnicodeAttribute(null=True)
     prepare_job_id = UnicodeAttribute(null=True)
+    """The Batch job that leaves the result."""
     prepared_after = UnicodeAttribute(null=True)
     """The run whose classes and held-out images this one carries on."""
     images = NumberAttribute(null=True)

@@ -15,6 +15,11 @@ elif what == "exit":
     sys.exit(int(arguments[0]))
 elif what == "fail-once":
     sys.exit(0 if int(os.environ["AWS_BATCH_JOB_ATTEMPT"]) > 1 else 17)
+elif what == "killed-once":
+    if os.environ["AWS_BATCH_JOB_ARRAY_INDEX"] == arguments[0] and os.environ["AWS_BATCH_JOB_ATTEMPT"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+elif what == "fail-at":
+    sys.exit(os.environ["AWS_BATCH_JOB_ARRAY_INDEX"] == arguments[0])
 elif what == "sleep":
 
     def leave(*_: object) -> None:

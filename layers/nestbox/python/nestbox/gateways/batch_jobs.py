@@ -1,6 +1,6 @@
 """Preparation jobs on AWS Batch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nestbox.gateways.refusals import final_refusals_told
@@ -8,6 +8,9 @@ from nestbox.rules.preparing import PrepareJob
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
+    from mypy_boto3_batch.type_defs import SubmitJobRequestTypeDef
+
+_LONGEST_REASON = 1024
 
 
 class BatchJobs:
@@ -18,20 +21,34 @@ class BatchJobs:
         self._queue = queue
         self._definition = definition
 
-    def submit(self, name: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> str:
-        """Submit a job; returns its id. Batch has no idempotency token: look with ``find`` first.
+    def submit(
+        self,
+        name: str,
+        parameters: Mapping[str, str],
+        tags: Mapping[str, str],
+        *,
+        children: int | None = None,
+        after: str | None = None,
+    ) -> str:
+        """Submit a job, or an array job of so many children; returns its id.
 
-        Raises AwsRefusedError.
+        It waits until the job ``after`` has succeeded, and fails with it. Batch has no idempotency token:
+        look with ``find`` first. Raises AwsRefusedError.
         """
+        request: SubmitJobRequestTypeDef = {
+            "jobName": name,
+            "jobQueue": self._queue,
+            "jobDefinition": self._definition,
+            "parameters": dict(parameters),
+            "tags": dict(tags),
+            "propagateTags": True,
+        }
+        if children is not None:
+            request["arrayProperties"] = {"size": children}
+        if after is not None:
+            request["dependsOn"] = [{"jobId": after}]
         with final_refusals_told("AWS Batch refused the preparation job"):
-            return self._client.submit_job(
-                jobName=name,
-                jobQueue=self._queue,
-                jobDefinition=self._definition,
-                parameters=dict(parameters),
-                tags=dict(tags),
-                propagateTags=True,
-            )["jobId"]
+            return self._client.submit_job(**request)["jobId"]
 
     def find(self, name: str) -> PrepareJob | None:
         """The newest job of this name, or None."""
@@ -41,22 +58,42 @@ class BatchJobs:
         found = [job for page in pages for job in page["jobSummaryList"] if job["jobName"] == name]
         if not found:
             return None
-        return self.describe(max(found, key=lambda job: job.get("createdAt", 0))["jobId"])
+        newest = max(found, key=lambda job: job.get("createdAt", 0))["jobId"]
+        return self.describe([newest]).get(newest)
 
-    def describe(self, job_id: str) -> PrepareJob | None:
-        """The job, or None where Batch has forgotten it."""
-        jobs = self._client.describe_jobs(jobs=[job_id])["jobs"]
-        return _job(jobs[0]) if jobs else None
+    def describe(self, job_ids: Iterable[str]) -> dict[str, PrepareJob]:
+        """The jobs by id, without those that Batch has forgotten."""
+        ids = list(job_ids)
+        jobs = self._client.describe_jobs(jobs=ids)["jobs"] if ids else []
+        return {job["jobId"]: _job(job) for job in jobs}
+
+    def find_failed_child(self, array_id: str) -> PrepareJob | None:
+        """Of an array job's failed children the one that failed first, or None."""
+        pages = self._client.get_paginator("list_jobs").paginate(arrayJobId=array_id, jobStatus="FAILED")
+        # Where very many failed, any of them says why.
+        failed = next((page["jobSummaryList"] for page in pages if page["jobSummaryList"]), [])
+        if not failed:
+            return None
+        first = min(failed, key=lambda job: job.get("stoppedAt", 0))["jobId"]
+        return self.describe([first]).get(first)
+
+    def terminate(self, job_id: str, reason: str) -> None:
+        """End a job and its children, whatever they are doing; one that has ended stays as it is."""
+        self._client.terminate_job(jobId=job_id, reason=reason[:_LONGEST_REASON])
 
 
 def _job(job: Mapping[str, Any]) -> PrepareJob:
     container = job.get("container", {})
+    array = job.get("arrayProperties", {})
     reasons = [reason for reason in (job.get("statusReason"), container.get("reason")) if reason]
     return PrepareJob(
         id=job["jobId"],
+        name=job["jobName"],
         status=job["status"],
         reason=": ".join(reasons) or None,
         exit_code=container.get("exitCode"),
         log_group=container.get("logConfiguration", {}).get("options", {}).get("awslogs-group"),
         log_stream=container.get("logStreamName"),
+        index=array.get("index"),
+        failed_children=array.get("statusSummary", {}).get("FAILED", 0),
     )

@@ -28,6 +28,7 @@ def new_run(
     why: str,
     snapshot_version: str,
     snapshot_objects: int,
+    slices: int,
     prepared_after: str | None,
     code_version: str,
 ) -> RunRow:
@@ -44,6 +45,7 @@ def new_run(
         updated_at=at,
         snapshot_version=snapshot_version,
         snapshot_objects=snapshot_objects,
+        slices=slices if slices > 1 else None,
         prepared_after=prepared_after,
         code_version=code_version,
     )

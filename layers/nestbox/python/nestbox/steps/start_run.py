@@ -12,11 +12,12 @@ from nestbox.gateways.queues import Queues
 from nestbox.gateways.uploads import Listing, Uploads
 from nestbox.rows import datasets, runs
 from nestbox.rules.settling import Drop, SettlingLimits, Wait, time_to_start, worth_a_run
+from nestbox.rules.slicing import count_slices
 from nestbox.rules.snapshots import Changes, changes, decode, encode
 from nestbox.settings import StartRunSettings
 from nestbox.states import State
 from nestbox.steps.endings import end_run
-from nestbox.steps.preparation import find_job, submit_job
+from nestbox.steps.preparation import find_jobs, submit_jobs
 from nestbox.tables import DatasetRow, Notice, RunRow, find_run, get_dataset
 
 BY = "start_run"
@@ -111,13 +112,19 @@ class StartRun:
             why=why,
             snapshot_version=version,
             snapshot_objects=len(listing.entries),
+            slices=count_slices(listing.images, self._settings.array_threshold),
             prepared_after=row.last_prepared_run,
             code_version=self._settings.code_version,
         )
         self._give_dataset(run, now, listing.last_change_at)
         try:
-            if find_job(run, self._jobs) is None:
-                submit_job(run, self._jobs, self._settings.uploads_bucket, self._settings.artifacts_bucket)
+            submit_jobs(
+                run,
+                self._jobs,
+                find_jobs(run, self._jobs),
+                self._settings.uploads_bucket,
+                self._settings.artifacts_bucket,
+            )
         except AwsRefusedError as error:
             return end_run(
                 run,

@@ -1,6 +1,6 @@
 """Looks at a run in preparation: submits what was not submitted, and trains on what is ready."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -17,12 +17,18 @@ from nestbox.prep_summary import PrepSummary, PrepSummaryError
 from nestbox.rows import runs
 from nestbox.rules.gate import Limits
 from nestbox.rules.hyperparameters import hyperparameters, may_warm_start
-from nestbox.rules.preparing import PrepareJob, Preparing, decide_preparing, failure_reason
+from nestbox.rules.preparing import (
+    PrepareJob,
+    Preparing,
+    decide_preparing,
+    failure_reason,
+    first_failed,
+)
 from nestbox.rules.training_request import Champion, training_request
 from nestbox.settings import StartTrainingSettings
 from nestbox.states import State
 from nestbox.steps.endings import end_run
-from nestbox.steps.preparation import find_job, submit_job
+from nestbox.steps.preparation import find_jobs, stop_jobs, submit_jobs
 from nestbox.tables import RunRow, find_run, get_dataset, get_run, plain_map
 
 BY = "start_training"
@@ -54,22 +60,24 @@ class StartTraining:
         row = get_run(run)
         if runs.state_of(row) is not State.PREPARING:
             return f"nothing to do: {row.state}"
-        job = find_job(row, self._jobs)
-        decision = decide_preparing(job)
+        found = find_jobs(row, self._jobs)
+        decision = decide_preparing(found)
         if decision is Preparing.WAIT:
             return "the data is being prepared"
         if decision is Preparing.SUBMIT:
-            return self._submit(row)
-        if decision is Preparing.FAIL and job is not None:
-            return self._fail(
-                row, "the data could not be prepared", failure_reason(job, self._last_line(job))
-            )
+            return self._submit(row, found)
+        failed = first_failed(found)
+        if decision is Preparing.FAIL and failed is not None:
+            failure = self._failure(failed, alone=len(found) == 1)
+            # Before the run ends, as nobody looks at the jobs of an ended run.
+            stop_jobs(found, self._jobs, failure)
+            return self._fail(row, "the data could not be prepared", failure)
         return self._read(row)
 
-    def _submit(self, row: RunRow) -> str:
+    def _submit(self, row: RunRow, found: Sequence[PrepareJob | None]) -> str:
         try:
-            job_id = submit_job(
-                row, self._jobs, self._settings.uploads_bucket, self._settings.artifacts_bucket
+            job_id = submit_jobs(
+                row, self._jobs, found, self._settings.uploads_bucket, self._settings.artifacts_bucket
             )
         except AwsRefusedError as error:
             return self._fail(row, "the preparation job was refused", str(error))
@@ -139,8 +147,12 @@ class StartTraining:
         )
         return Champion(champion.run, champion.model_data) if fits else None
 
-    def _last_line(self, job: PrepareJob) -> str | None:
-        return self._logs.last_line_of_batch_job(job.log_group, job.log_stream) if job.log_stream else None
+    def _failure(self, failed: PrepareJob, *, alone: bool) -> str:
+        job = (self._jobs.find_failed_child(failed.id) if failed.failed_children else None) or failed
+        last_line = (
+            self._logs.last_line_of_batch_job(job.log_group, job.log_stream) if job.log_stream else None
+        )
+        return failure_reason(job, last_line, alone=alone)
 
     def _fail(self, row: RunRow, why: str, failure: str, facts: dict[str, Any] | None = None) -> str:
         return self._end(row, State.FAILED, why, failure, facts or {})
