@@ -95,6 +95,10 @@ format: setup ## Format the code
 	@$(DEV)/bin/ruff check --fix .
 	@$(DEV)/bin/ruff format .
 
+.PHONY: docs
+docs: setup ## Write docs/defects.md from the registry of defects
+	@$(DEV)/bin/python -m dataprep_job.defect_kinds > docs/defects.md
+
 .PHONY: bench bench-pack bench-detector bench-api bench-runs
 bench: bench-pack bench-detector bench-api bench-runs ## Measure everything against its goal
 bench-pack bench-detector bench-api: bench-%: setup

@@ -11,13 +11,22 @@ from rich.markup import escape
 from cli.errors import UnusableError
 from cli.options import Commands, Parser, add_command, existing_folder
 from cli.output import console, plural, print_json, table
+from dataprep_job.annotation_formats import FORMAT_TITLES
 from dataprep_job.check import CheckReport, check_folder
+from dataprep_job.defect_groups import DefectGroup, group_defects, left_out
 from dataprep_job.errors import DataPrepError
 from dataprep_job.report_page import report_page
 
-DEFECTS_SHOWN = 20
+PLACES_SHOWN = 5
 
 CLEAN, DEFECTS, UNUSABLE = 0, 1, 2
+
+_LEFT_OUT = {
+    "mistakes": "left out for mistakes",
+    "unlabelled": "not labelled",
+    "background": "without objects",
+    "copies": "copies",
+}
 
 
 def register(commands: Commands[Parser]) -> None:
@@ -45,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
         print_json(report.to_dict())
     else:
         show(console(), options.folder, report)
+        if options.html:
+            console().print(f"\nreport with pictures: {escape(str(options.html))}", soft_wrap=True)
     return exit_code(report)
 
 
@@ -77,10 +88,10 @@ def exit_code(report: CheckReport) -> int:
 
 def show(out: Console, folder: Path, report: CheckReport) -> None:
     """Print a report for people."""
-    out.print(
-        f"[bold]{escape(str(folder))}[/]: {plural(report.images, 'image')}, {report.usable_images:,} usable, "
-        f"{plural(report.boxes, 'box')} ({', '.join(report.formats) or 'no annotations found'})"
-    )
+    out.print(f"[bold]{escape(str(folder))}[/]: {_verdict(report)}", soft_wrap=True)
+    for reason in report.blocked:
+        out.print(f"  [red]{escape(reason)}[/]", soft_wrap=True)
+    out.print(f"  {_summary(report)}", soft_wrap=True)
     if report.classes:
         splits = list(report.splits)
         out.print(
@@ -104,15 +115,52 @@ def show(out: Console, folder: Path, report: CheckReport) -> None:
                 right=["boxes", *splits],
             )
         )
-    for defect in report.defects[:DEFECTS_SHOWN]:
-        colour = "red" if defect.severity == "error" else "yellow"
-        place = escape(str(defect.place))
-        out.print(f"[{colour}]{defect.severity}[/] {defect.code} [bold]{place}[/]", soft_wrap=True)
-        out.print(f"  {escape(defect.message)}\n  [dim]{escape(defect.hint)}[/]", soft_wrap=True)
-    hidden = report.errors + report.warnings - min(len(report.defects), DEFECTS_SHOWN)
+    for group in group_defects(report.defects):
+        _show_group(out, group)
+
+
+def _verdict(report: CheckReport) -> str:
+    """The most important thing first, in one line."""
+    if report.blocked:
+        return "[bold red]unusable[/], nothing could be trained"
+    mistakes = " and ".join(
+        plural(count, name)
+        for count, name in ((report.errors, "error"), (report.warnings, "warning"))
+        if count
+    )
+    if report.errors:
+        return f"[bold yellow]usable[/], with {mistakes} to look at; the costliest come first"
+    if report.warnings:
+        return f"[bold green]usable[/], nothing is lost; {mistakes} to look at"
+    return "[bold green]clean[/], nothing is wrong"
+
+
+def _summary(report: CheckReport) -> str:
+    """What was read and what is used of it, in one line."""
+    counts = left_out(report.images, report.usable_images, report.defects)
+    why = ", ".join(f"{counts[reason]:,} {words}" for reason, words in _LEFT_OUT.items() if counts[reason])
+    usable = "all usable" if report.usable_images == report.images else f"{report.usable_images:,} usable"
+    formats = ", ".join(FORMAT_TITLES.get(name, name) for name in report.formats) or "no annotations found"
+    return (
+        f"{plural(report.images, 'image')}, {usable}{f' ({why})' if why else ''}, "
+        f"{plural(report.boxes, 'box')}; {formats}"
+    )
+
+
+def _show_group(out: Console, group: DefectGroup) -> None:
+    """One kind of defect: what it is, how to mend it, and the first few places."""
+    kind = group.kind
+    colour = "red" if kind.severity == "error" else "yellow"
+    times = "" if group.count == 1 else f" [bold]{group.count:,} times[/]"
+    out.print(
+        f"\n[{colour}]{kind.severity}[/] [bold]{escape(kind.title)}[/]{times} [dim]{kind.code}[/]",
+        soft_wrap=True,
+    )
+    out.print(f"  {escape(kind.hint)}", soft_wrap=True)
+    shown = group.defects[:PLACES_SHOWN]
+    for defect in shown:
+        place = f"{escape(str(defect.place))}: " if defect.place.file else ""
+        out.print(f"  • [cyan]{place}[/]{escape(defect.message)}", soft_wrap=True)
+    hidden = group.count - sum(defect.count for defect in shown)
     if hidden > 0:
-        out.print(f"… and {plural(hidden, 'more defect')}: --json or --html lists them")
-    for reason in report.blocked:
-        out.print(f"[red]unusable:[/] {escape(reason)}", soft_wrap=True)
-    if not report.defects and not report.blocked:
-        out.print("[green]clean[/]")
+        out.print(f"  [dim]and {hidden:,} more: --html or --json lists them[/]")

@@ -1,21 +1,26 @@
-"""Command line of the data preparation image: `python -m dataprep_job prepare …`."""
+"""Command line of the data preparation image: `python -m dataprep_job prepare|plan|slice|merge …`."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dataprep_job.archive_source import open_archives
 from dataprep_job.errors import DataPrepError, LocationError, SourceError
-from dataprep_job.file_source import FileSource, FolderSource
+from dataprep_job.file_source import FolderSource, RangedSource
 from dataprep_job.prepare import Order, prepare
 from dataprep_job.progress import say_on_stdout
 from dataprep_job.s3_client import S3Location, connect
+from dataprep_job.slices import merge, plan, prepare_slice
 from dataprep_job.snapshot_source import SnapshotSource
 from dataprep_job.storage import S3Storage, open_storage
 
+ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
+"""What AWS Batch calls the number of an array job's child."""
 NO_PREVIOUS = "-"
 """AWS Batch cannot pass an empty parameter."""
 
@@ -28,21 +33,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        _prepare(options)
+        _COMMANDS[options.command](_order(options), options)
     except DataPrepError as error:
         print(f"{options.command} failed: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
 
 
+def _prepare(order: Order, _: argparse.Namespace) -> None:
+    prepare(order, say_on_stdout)
+
+
+def _plan(order: Order, _: argparse.Namespace) -> None:
+    plan(order, say_on_stdout)
+
+
+def _slice(order: Order, options: argparse.Namespace) -> None:
+    index = options.index if options.index is not None else os.environ.get(ARRAY_INDEX, "")
+    if not str(index).isdigit() or int(index) >= options.slices:
+        raise LocationError(f"Which slice? {ARRAY_INDEX} or --index must be from 0 to {options.slices - 1}.")
+    prepare_slice(order, int(index), options.slices, say_on_stdout)
+
+
+def _merge(order: Order, options: argparse.Namespace) -> None:
+    merge(order, options.slices, say_on_stdout)
+
+
+_COMMANDS: dict[str, Callable[[Order, argparse.Namespace], None]] = {
+    "prepare": _prepare,
+    "plan": _plan,
+    "slice": _slice,
+    "merge": _merge,
+}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dataprep_job", description="Nestbox data preparation.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser(
-        "prepare",
-        help="read, check, split and pack a dataset",
-        description="Read, check, split and pack a dataset. Exits 0 once summary.json is written.",
-    )
+    for name, summary, details in (
+        ("prepare", "read, check, split and pack a dataset", "Exits 0 once summary.json is written."),
+        ("plan", "the first of several jobs: read the annotations", "Writes work/plan.sqlite."),
+        ("slice", "one of several jobs: open and pack a share of the pictures", "Needs the plan."),
+        ("merge", "the last of several jobs: join the slices", "Exits 0 once summary.json is written."),
+    ):
+        command = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}. {details}")
+        _add_order(command)
+        # One job definition passes it to every command.
+        command.add_argument(
+            "--slices", type=int, required=name != "prepare", help="into how many slices it is dealt"
+        )
+        if name == "slice":
+            command.add_argument("--index", type=int, help=f"which slice, from 0; else {ARRAY_INDEX} says so")
+    return parser
+
+
+def _add_order(command: argparse.ArgumentParser) -> None:
     command.add_argument("--run", required=True, help="run id")
     command.add_argument("--dataset", required=True, help="dataset name")
     command.add_argument("--source", required=True, help="s3://bucket/datasets/NAME/, or a folder")
@@ -55,21 +100,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--previous", default=NO_PREVIOUS, help="output of the previous preparation, '-' where there is none"
     )
-    return parser
 
 
-def _prepare(options: argparse.Namespace) -> None:
-    order = Order(
+def _order(options: argparse.Namespace) -> Order:
+    return Order(
         run=options.run,
         dataset=options.dataset,
-        source=_open_source(options.source, options.snapshot),
+        source=open_archives(_open_source(options.source, options.snapshot)),
         output=open_storage(options.output),
         previous=None if options.previous == NO_PREVIOUS else open_storage(options.previous),
     )
-    prepare(order, say_on_stdout)
 
 
-def _open_source(source: str, snapshot: str) -> FileSource:
+def _open_source(source: str, snapshot: str) -> RangedSource:
     if not source.startswith("s3://"):
         return FolderSource(Path(source))
     if snapshot == NO_PREVIOUS:

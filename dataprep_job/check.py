@@ -4,43 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from dataprep_job.archive_source import open_archives
+from dataprep_job.changes import Changes, changes
+from dataprep_job.defect_groups import group_defects, left_out
 from dataprep_job.defects import Defect
-from dataprep_job.file_source import PREFETCH_BYTES, FileSource, FolderSource, SourceFile, read_many
-from dataprep_job.inspection import ImageBox, Photo, Treatment, inspect
+from dataprep_job.errors import FileGoneError
+from dataprep_job.exhibits import Exhibit, PicturedImage, make_exhibits
+from dataprep_job.file_source import PREFETCH_BYTES, FileSource, FolderSource, read_many
+from dataprep_job.inspection import Photo, Treatment, inspect, is_reusable, recall
 from dataprep_job.labels import Split
 from dataprep_job.ordered_map import ordered_map
 from dataprep_job.progress import Progress, Say, say_nothing
-from dataprep_job.survey import Earlier, PlannedImage, Survey, survey
-from dataprep_job.tally import SplitCounts, Tally
+from dataprep_job.survey import AnnotationSource, Earlier, PlannedImage, Survey, survey
+from dataprep_job.tally import SHARE_CLASSES, SplitCounts, Tally
 
 PICTURED = 12
-PICTURED_WITH_DEFECTS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class PicturedImage:
-    """A small picture for the report, with what was found on it.
-
-    Attributes:
-        boxes: in pixels of the picture at its full `width` x `height`.
-        jpeg: the picture, smaller.
-        messages: what is wrong with it.
-    """
-
-    path: str
-    split: str
-    width: int
-    height: int
-    boxes: tuple[ImageBox, ...]
-    jpeg: bytes
-    messages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +46,14 @@ class CheckReport:
         blocked: why no training is possible, for a person; empty where it is.
         class_splits: boxes by class, then by split.
         validation_is_test: the data names no separate test split.
-        pictured: a few annotated pictures.
+        pictured: the first few pictures of every split.
+        sources: annotation files (folders, where a format has a file for every picture) with what they gave.
+        box_shares: boxes by size, see `SHARE_CLASSES` in `tally`.
+        picture_sizes: pictures by displayed width and height, most common first; (0, 0) stands for the rest.
+        changes: what is different from the previous preparation; None where there is none.
+        class_pictures: usable pictures with boxes of a class, by class, then by split.
+        packed_edge: pixels that the shorter edge of a larger picture is reduced to.
+        exhibits: pictures on which something is wrong, a few for every kind of defect.
     """
 
     images: int
@@ -76,6 +69,13 @@ class CheckReport:
     class_splits: dict[str, dict[str, int]]
     validation_is_test: bool
     pictured: list[PicturedImage]
+    sources: list[AnnotationSource]
+    box_shares: list[int]
+    picture_sizes: list[tuple[tuple[int, int], int]]
+    changes: Changes | None
+    class_pictures: dict[str, dict[str, int]]
+    packed_edge: int
+    exhibits: list[Exhibit]
 
     def to_dict(self) -> dict[str, Any]:
         """What `check --json` prints, as a dictionary."""
@@ -87,6 +87,24 @@ class CheckReport:
             "splits": self.splits,
             "formats": self.formats,
             "defects": [defect.to_dict() for defect in self.defects],
+        }
+
+    def details(self) -> dict[str, Any]:
+        """What `report.json` says beyond `to_dict`."""
+        return {
+            "class_splits": self.class_splits,
+            "validation_is_test": self.validation_is_test,
+            "sources": [source._asdict() for source in self.sources],
+            "box_shares": self.box_shares,
+            "picture_sizes": [
+                {"width": width, "height": height, "pictures": count}
+                for (width, height), count in self.picture_sizes
+            ],
+            "changes": asdict(self.changes) if self.changes is not None else None,
+            "class_pictures": self.class_pictures,
+            "packed_edge": self.packed_edge,
+            "defect_groups": [group.to_dict() for group in group_defects(self.defects)],
+            "left_out": left_out(self.images, self.usable_images, self.defects),
         }
 
     def to_json(self) -> str:
@@ -104,15 +122,13 @@ def check_folder(path: Path, say: Say = say_nothing) -> CheckReport:
     Raises:
         SourceError: the folder cannot be read.
     """
-    return check(FolderSource(path), say=say)
+    return check(open_archives(FolderSource(path)), say=say)
 
 
 def check(source: FileSource, earlier: Earlier | None = None, say: Say = say_nothing) -> CheckReport:
     """Check a dataset from any source; `earlier` is what a previous preparation decided."""
-    earlier = earlier or Earlier()
-    found = survey(source, earlier)
-    examination = Examination(found, earlier, say)
-    for _ in examination.run(Treatment(examination.class_ids, None, 0, False, examination.pictured_paths)):
+    examination = Examination(survey(source, earlier or Earlier()), say)
+    for _ in examination.photos():
         pass
     return examination.report()
 
@@ -120,36 +136,43 @@ def check(source: FileSource, earlier: Earlier | None = None, say: Say = say_not
 class Examination:
     """Opens the pictures of a survey, in order and on all CPUs, and adds up what they hold."""
 
-    def __init__(self, found: Survey, earlier: Earlier, say: Say) -> None:
+    def __init__(self, found: Survey, say: Say, treatment: Treatment | None = None) -> None:
+        """`treatment`: what is done to every picture; None: it is only checked."""
         self._survey = found
         self._say = say
         self._pictured: list[PicturedImage] = []
-        self._odd = 0
-        self.tally = Tally(found, earlier.held_out)
-        self.class_ids = {name: class_id for class_id, name in enumerate(found.classes)}
-        self.pictured_paths = _choose_pictured(found)
+        self.tally = Tally(found)
+        self.treatment = treatment or check_only(found)
 
-    def run(self, treatment: Treatment) -> Iterator[tuple[Photo, Split]]:
-        """Yield every used picture with the split it is used in."""
-        plan = self._survey.plan
-        progress = Progress(self._say, "pictures opened", len(plan))
-        for photo in _open_all(self._survey.source, plan, treatment):
+    def photos(self) -> Iterator[tuple[Photo, Split]]:
+        """Open every picture, and yield the used ones with the split that they are used in."""
+        found = self._survey
+        progress = Progress(self._say, "pictures opened", found.planned)
+        return self.count(open_all(found.source, found.plan(), self.treatment), progress)
+
+    def count(self, photos: Iterable[Photo], progress: Progress) -> Iterator[tuple[Photo, Split]]:
+        """Add up opened pictures, in packing order, and yield the used ones with their split."""
+        for photo in photos:
             split = self.tally.add(photo)
-            self._picture(photo, split)
+            if photo.thumbnail:
+                self._picture(photo, split)
             if split is not None:
                 yield photo, split
             progress.step()
 
     def report(self) -> CheckReport:
-        """What was found. Call it once, after `run` is exhausted."""
+        """What was found. Call it once, after all pictures were counted."""
+        return self._report(self.tally.finish())
+
+    def _report(self, blocked: list[str]) -> CheckReport:
         found, tally = self._survey, self.tally
-        blocked = tally.finish()
         shown: dict[Split, SplitCounts] = {
             split: tally.splits[split]
             for split in ("train", "validation", "test")
             if split != "test" or tally.splits[split].images
         }
         classes = tally.class_boxes()
+        defects = found.log.listed()
         return CheckReport(
             images=found.pictures,
             usable_images=tally.images,
@@ -157,7 +180,7 @@ class Examination:
             classes=classes,
             splits={split: counts.images for split, counts in shown.items()},
             formats=found.formats,
-            defects=found.log.listed(),
+            defects=defects,
             errors=found.log.count("error"),
             warnings=found.log.count("warning"),
             blocked=blocked,
@@ -166,28 +189,65 @@ class Examination:
             },
             validation_is_test=found.validation_is_test,
             pictured=self._pictured,
+            sources=found.sources(),
+            box_shares=[tally.box_shares[number] for number in range(len(SHARE_CLASSES) + 1)],
+            picture_sizes=tally.picture_sizes.most_common(),
+            changes=changes(found),
+            class_pictures={
+                name: {split: counts.pictures[name] for split, counts in shown.items()} for name in classes
+            },
+            packed_edge=found.configuration.resize,
+            exhibits=make_exhibits(found, defects, self.treatment.class_ids, cpu_count()),
         )
 
+    def expectation(self) -> CheckReport:
+        """What the annotations alone promise: as if every planned picture could be used."""
+        for one in self._survey.plan():
+            counts = self.tally.splits[one.split]
+            counts.images += 1
+            counts.boxes.update(box.name for box in one.labels.boxes)
+        return self._report([])
+
     def _picture(self, photo: Photo, split: Split | None) -> None:
-        """Keep the picture for the report: the chosen ones, and the first few on which something is wrong."""
-        if photo.plan.labels.image not in self.pictured_paths:
-            self._odd += bool(photo.thumbnail)
-            if self._odd > PICTURED_WITH_DEFECTS:
-                return
-        if not photo.thumbnail:
-            return
-        messages = tuple(defect.message for defect in photo.defects)
+        """Keep a sample picture for the report."""
+        labels = photo.plan.labels
         self._pictured.append(
             PicturedImage(
-                path=photo.plan.labels.image,
+                path=labels.image,
                 split=split or "left out",
                 width=photo.width,
                 height=photo.height,
                 boxes=photo.boxes,
                 jpeg=photo.thumbnail,
-                messages=messages,
+                annotation=str(labels.place),
             )
         )
+
+
+def check_only(found: Survey) -> Treatment:
+    """The treatment of pictures from which nothing is packed."""
+    return Treatment(class_ids(found), None, 0, False, choose_pictured(found))
+
+
+def class_ids(found: Survey) -> dict[str, int]:
+    """Class ids by name."""
+    return {name: class_id for class_id, name in enumerate(found.classes)}
+
+
+def choose_pictured(found: Survey) -> frozenset[str]:
+    """Paths of the first pictures of every split, which the report shows."""
+    quota: dict[Split, int] = {
+        "train": PICTURED // 2,
+        "validation": PICTURED // 2,
+        "test": PICTURED // 4,
+    }
+    return frozenset(
+        one.labels.image for split, count in quota.items() for one in islice(found.plan_of(split), count)
+    )
+
+
+Fetched = tuple[PlannedImage, bytes | FileGoneError]
+"""A picture that is to be opened, and its file or why it cannot be had."""
 
 
 def cpu_count() -> int:
@@ -195,44 +255,48 @@ def cpu_count() -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def _open_all(source: FileSource, plan: Sequence[PlannedImage], treatment: Treatment) -> Iterator[Photo]:
-    """Open pictures in order, on all CPUs at once."""
+def open_all(
+    source: FileSource, plan: Iterable[PlannedImage], treatment: Treatment, jobs: int | None = None
+) -> Iterator[Photo]:
+    """Open pictures in order, on all CPUs (or `jobs`) at once.
+
+    Those that were packed before and have not changed are only recalled.
+    """
+    threads = jobs or cpu_count()
     # OpenCV's own threads would fight with ours over the same CPUs.
     cv2.setNumThreads(1)
+
+    def ready(one: PlannedImage) -> Photo | None:
+        known = one.known
+        if (
+            known is None
+            or treatment.checksums
+            or not known.tag
+            or (known.tag, known.size) != (one.file.tag, one.file.size)
+            or not is_reusable(one, treatment)
+        ):
+            return None
+        return recall(one, known, treatment)
+
+    def fetch(one: PlannedImage) -> Fetched:
+        ((_, data),) = read_many(source, [one.file])
+        return one, data
+
+    def opened(fetched: Fetched) -> Photo:
+        return inspect(*fetched, treatment)
+
+    def size(one: PlannedImage) -> int:
+        return one.file.size
+
     if source.read_threads == 1:
         return ordered_map(
-            _reading(source, treatment), plan, cpu_count(), weight=_size, budget=PREFETCH_BYTES
+            lambda one: opened(fetch(one)), plan, threads, ready=ready, weight=size, budget=PREFETCH_BYTES
         )
-    fetched = read_many(source, (one.file for one in plan))
-    pairs = zip(plan, (data for _, data in fetched), strict=True)
     return ordered_map(
-        lambda pair: inspect(*pair, treatment),
-        pairs,
-        cpu_count(),
-        weight=lambda pair: len(pair[1] or b""),
+        opened,
+        ordered_map(fetch, plan, source.read_threads, ready=ready, weight=size, budget=PREFETCH_BYTES),
+        threads,
+        ready=lambda fetched: fetched if isinstance(fetched, Photo) else None,
+        weight=lambda fetched: len(fetched[1]) if isinstance(fetched[1], bytes) else 0,
         budget=PREFETCH_BYTES,
     )
-
-
-def _reading(source: FileSource, treatment: Treatment) -> Callable[[PlannedImage], Photo]:
-    def read_and_inspect(one: PlannedImage) -> Photo:
-        ((_, data),) = read_many(source, [one.file])
-        return inspect(one, data, treatment)
-
-    return read_and_inspect
-
-
-def _size(one: PlannedImage) -> int:
-    file: SourceFile = one.file
-    return file.size
-
-
-def _choose_pictured(found: Survey) -> frozenset[str]:
-    """The first pictures of every split."""
-    chosen: list[str] = []
-    quota = {"train": PICTURED // 2, "validation": PICTURED // 2, "test": PICTURED // 4}
-    for one in found.plan:
-        if quota[one.split] > 0:
-            quota[one.split] -= 1
-            chosen.append(one.labels.image)
-    return frozenset(chosen)

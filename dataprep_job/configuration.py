@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import yaml
@@ -49,6 +49,15 @@ class Configuration:
     training: dict[str, Any] = field(default_factory=dict)
     gate: dict[str, Any] = field(default_factory=dict)
     quiet_period: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {**asdict(self), "ignore": sorted(self.ignore)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Configuration:
+        """From what `to_dict` gave."""
+        return cls(**{**values, "ignore": frozenset(values["ignore"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +271,8 @@ class _Checker:
         )
 
     def _bad(self, full: str, expected: str, value: object) -> None:
-        shown = repr(value) if not isinstance(value, dict | list) else f"a {type(value).__name__}"
+        is_long = isinstance(value, dict | list) or (isinstance(value, int) and abs(value) >> 64)
+        shown = f"a {type(value).__name__}" if is_long else repr(value)
         self._log.add("config.bad-value", self._place(full), f"{full!r} must be {expected}, not {shown:.80}.")
 
     def _place(self, full: str) -> Place:

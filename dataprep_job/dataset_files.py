@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from posixpath import basename, dirname, join
+from posixpath import basename, dirname, join, normpath
+from typing import BinaryIO
+from urllib.parse import unquote
 
+from dataprep_job.catalogue import Catalogue, Groups, insert_files
 from dataprep_job.defects import DefectLog, Place
 from dataprep_job.errors import FileGoneError
 from dataprep_job.file_source import FileSource, SourceFile, read_many
@@ -39,6 +41,7 @@ _ANNOTATION_EXTENSIONS = frozenset(
     ]
 )
 _PROSE = re.compile(r"(readme|licen[cs]e|notice|changelog|citation)", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",
     "training": "train",
@@ -65,107 +68,253 @@ def extension(path: str) -> str:
 def split_of_folders(path: str) -> Split | None:
     """The split that a folder of the path names (`train/…`, `valid/…`); the innermost one counts."""
     for part in reversed(path.split("/")[:-1]):
-        split = _SPLIT_FOLDERS.get(part.lower())
+        split = _SPLIT_FOLDERS.get(part.lower().removesuffix(".zip"))
         if split is not None:
             return split
     return None
 
 
+def split_of_name(path: str) -> Split | None:
+    """The split that a word in the file's own name names (`instances_train2017.json`); None for several."""
+    words = _WORD.findall(path[path.rfind("/") + 1 :])
+    splits = {_SPLIT_FOLDERS[word.lower()] for word in words if word.lower() in _SPLIT_FOLDERS}
+    return splits.pop() if len(splits) == 1 else None
+
+
 class DatasetFiles:
     """Indexed files of one dataset. Readers `claim` what they understood; the rest is reported."""
 
-    def __init__(self, source: FileSource, log: DefectLog) -> None:
+    def __init__(self, source: FileSource, log: DefectLog, catalogue: Catalogue | None = None) -> None:
         self._source = source
         self._log = log
-        self._claimed: set[str] = set()
-        self.by_path: dict[str, SourceFile] = {file.path: file for file in source.files()}
-        self._by_folded_path: dict[str, str] | None = None
-        self.pictures: dict[str, SourceFile] = {}
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        self._pictures_by_stem: dict[str, list[str]] = defaultdict(list)
-        self._by_extension: dict[str, list[SourceFile]] = defaultdict(list)
-        for path, file in self.by_path.items():
-            self._by_name[basename(path)].append(path)
-            self._by_extension[extension(path)].append(file)
-            if extension(path) in PICTURE_EXTENSIONS:
-                self.pictures[path] = file
-                self._pictures_by_stem[stem(path)].append(path)
-        for path, reason in source.refused():
-            log.add("path.outside", Place(path), f"{path!r} is not used: {reason}.")
+        self._catalogue = catalogue or Catalogue()
+        self._database = self._catalogue.database
+        self._has_folded = False
+        insert_files(self._catalogue, map(_described, source.files()))
+        log.extend(source.refused())
+
+    def has(self, path: str) -> bool:
+        """Whether the dataset holds this very path."""
+        return self._catalogue.one("SELECT 1 FROM files WHERE path = ?", (path,)) is not None
+
+    def is_picture(self, path: str) -> bool:
+        """Whether the dataset holds a picture at this path."""
+        return bool(self._catalogue.one("SELECT is_picture FROM files WHERE path = ?", (path,)))
+
+    def pictures(self) -> Iterator[str]:
+        """Paths of all pictures, sorted."""
+        for (path,) in self._database.execute("SELECT path FROM files WHERE is_picture ORDER BY path"):
+            yield path
 
     def named(self, name: str) -> list[str]:
-        """Paths of all files with exactly this name, in any folder."""
-        return self._by_name.get(name, [])
+        """Paths of all files with exactly this name, in any folder, sorted."""
+        rows = self._database.execute(
+            "SELECT path FROM files WHERE stem = ? AND extension = ? ORDER BY path",
+            (stem(name), extension(name)),
+        )
+        return [path for (path,) in rows if basename(path) == name]
 
     def pictures_named(self, name: str) -> list[str]:
-        """Paths of all pictures with exactly this name, in any folder."""
-        return [path for path in self.named(name) if path in self.pictures]
+        """Paths of all pictures with exactly this name, in any folder, sorted."""
+        return [path for path in self.named(name) if extension(path) in PICTURE_EXTENSIONS]
+
+    def _only_picture_named(self, name: str) -> str | None:
+        """The picture of this name where there is just one; None where the question takes longer."""
+        rows = self._database.execute(
+            "SELECT path FROM files WHERE stem = ? AND extension = ? AND is_picture LIMIT 2",
+            (stem(name), extension(name)),
+        ).fetchall()
+        return rows[0][0] if len(rows) == 1 and basename(rows[0][0]) == name else None
 
     def pictures_with_stem(self, name: str) -> list[str]:
-        """Paths of all pictures with this name before the extension, in any folder."""
-        return self._pictures_by_stem.get(name, [])
+        """Paths of all pictures with this name before the extension, in any folder, sorted."""
+        query = "SELECT path FROM files WHERE stem = ? AND is_picture ORDER BY path"
+        return [path for (path,) in self._database.execute(query, (name,))]
+
+    def pictures_called(self, path: str) -> list[str]:
+        """Paths of the pictures at this path whatever their extension, sorted: `a/x` has `a/x.jpg`."""
+        rows = self._database.execute(
+            "SELECT path FROM files WHERE path > ? AND path < ? AND stem = ? AND is_picture ORDER BY path",
+            (f"{path}.", f"{path}/", basename(path)),
+        )
+        return [found for (found,) in rows]
+
+    def has_pictures(self, folder: str) -> bool:
+        """Whether a picture lies in this folder or below it; '' is the whole dataset."""
+        if not folder:
+            return self._catalogue.one("SELECT 1 FROM files WHERE is_picture LIMIT 1") is not None
+        query = "SELECT 1 FROM files WHERE path > ? AND path < ? AND is_picture LIMIT 1"
+        return self._catalogue.one(query, (f"{folder}/", f"{folder}0")) is not None
+
+    def is_annotated(self, picture: str) -> bool:
+        """Whether a reader has already given a record of this picture, or lost it."""
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM records WHERE image = ?) "
+            "OR EXISTS (SELECT 1 FROM lost WHERE image = ?)"
+        )
+        return bool(self._catalogue.one(query, (picture, picture)))
 
     def spelled_like(self, path: str) -> str | None:
         """A file that differs from the path in upper and lower case only."""
-        if self._by_folded_path is None:
-            self._by_folded_path = {known.casefold(): known for known in self.by_path}
-        return self._by_folded_path.get(path.casefold())
+        if not self._has_folded:
+            self._has_folded = True
+            self._database.execute("CREATE TABLE folded (folded TEXT, path TEXT)")
+            self._database.create_function("casefold", 1, str.casefold, deterministic=True)
+            self._database.execute("INSERT INTO folded SELECT casefold(path), path FROM files")
+            self._database.execute("CREATE INDEX folded_paths ON folded (folded)")
+        query = "SELECT min(path) FROM folded WHERE folded = ? AND path != ?"
+        found: str | None = self._catalogue.one(query, (path.casefold(), path))
+        return found
 
-    def unclaimed(self, wanted: str) -> list[SourceFile]:
-        """Files of an extension (lower case, no dot) that no reader has claimed yet."""
-        return [file for file in self._by_extension.get(wanted, []) if file.path not in self._claimed]
+    def unclaimed(self, wanted: str) -> Iterator[SourceFile]:
+        """Files of an extension (lower case, no dot), not pictures, that no reader has claimed yet."""
+        last = ""
+        while True:
+            rows = self._database.execute(
+                "SELECT path, size, version, tag FROM files WHERE extension = ? AND NOT is_picture "
+                "AND path > ? AND NOT is_claimed ORDER BY path LIMIT 500",
+                (wanted, last),
+            ).fetchall()
+            if not rows:
+                return
+            for row in rows:
+                yield SourceFile(*row)
+            last = rows[-1][0]
 
     def claim(self, path: str) -> None:
         """Mark a file as understood."""
-        self._claimed.add(path)
+        self._database.execute("UPDATE files SET is_claimed = 1 WHERE path = ?", (path,))
+
+    def claim_below(self, folder: str, wanted: str) -> None:
+        """Mark all files of an extension in a folder and the folders in it; '' is the whole dataset."""
+        for file in list(self.unclaimed(wanted)):
+            if not folder or file.path.startswith(folder.rstrip("/") + "/"):
+                self.claim(file.path)
+
+    def file(self, path: str) -> SourceFile:
+        """The entry of a path that the dataset holds."""
+        row = self._database.execute(
+            "SELECT path, size, version, tag FROM files WHERE path = ?", (path,)
+        ).fetchone()
+        return SourceFile(*row)
 
     def read(self, path: str) -> bytes | None:
-        """An annotation file's bytes; None, with a defect, where it is gone or too large."""
-        file = self.by_path[path]
+        """A small annotation file's bytes; None, with a defect, where it is gone or too large."""
+        file = self.file(path)
         if not self._fits(file):
             return None
         try:
             return self._source.read(file)
-        except FileGoneError:
-            self._gone(file)
+        except FileGoneError as error:
+            self._gone(file, error)
+            return None
+
+    def open(self, path: str) -> BinaryIO | None:
+        """An annotation file of any size as a stream; None, with a defect, where it is gone."""
+        file = self.file(path)
+        try:
+            return self._source.open(file)
+        except FileGoneError as error:
+            self._gone(file, error)
             return None
 
     def lines(self, path: str) -> Iterator[tuple[int, str]]:
-        """Numbered lines of a text file that are not blank (see `text_lines`)."""
-        data = self.read(path)
-        return text_lines(data, path, self._log) if data is not None else iter(())
+        """Numbered lines of a text file of any size that are not blank (see `text_lines`)."""
+        stream = self.open(path)
+        if stream is not None:
+            with stream:
+                yield from text_lines(stream, path, self._log)
 
     def read_many(self, files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
-        """Annotation files in order, fetched ahead; those that are gone or too large become defects."""
+        """Small annotation files in order, fetched ahead; those gone or too large become defects."""
         for file, data in read_many(self._source, (file for file in files if self._fits(file))):
-            if data is None:
-                self._gone(file)
+            if isinstance(data, FileGoneError):
+                self._gone(file, data)
             else:
                 yield file, data
 
+    def groups(self, columns: int) -> Groups:
+        """A place outside memory to gather rows by key, for files whose entries come in any order."""
+        return Groups(self._catalogue, columns)
+
+    def locate(self, reference: str, place: Place) -> str | None:
+        """The picture that an annotation means; None, with a defect, where none or more than one fits.
+
+        References are what tools wrote on other machines: paths relative to the annotation, to the dataset
+        or to a folder that is not here, absolute paths, URLs and s3:// addresses, with slashes of any kind
+        and percent-encoding. The picture that shares most trailing parts with the reference is meant; among
+        several, the one nearest to the annotation. Only pictures of the dataset can be found.
+
+        Args:
+            reference: as written in the annotation.
+            place: where it is written; `place.file` decides what is near.
+        """
+        found = self.find(reference, place.file)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            several = ", ".join(found[:3])
+            self._log.add(
+                "image.ambiguous", place, f"{reference[:200]!r} can be any of {len(found)}: {several}."
+            )
+            return None
+        twin = self.spelled_like(join(dirname(place.file), reference)) or self.spelled_like(reference)
+        meant = f" Did you mean {twin}?" if twin else ""
+        self._log.add("image.missing", place, f"There is no picture {reference[:200]!r}.{meant}")
+        return None
+
+    def find(self, reference: str, annotation: str) -> list[str]:
+        """What `locate` chooses from: the pictures that a reference in an annotation fits best, sorted."""
+        several: list[str] = []
+        for written in dict.fromkeys((reference, unquote(reference))):
+            found = self._candidates(written.strip().replace("\\", "/"), annotation)
+            if len(found) == 1:
+                return found
+            several = several or found
+        return several
+
+    def _candidates(self, written: str, annotation: str) -> list[str]:
+        only = self._only_picture_named(written[written.rfind("/") + 1 :])
+        if only is not None:
+            return [only]
+        for path in (normpath(join(dirname(annotation), written)), normpath(written)):
+            if self.is_picture(path):
+                return [path]
+        address = written.partition("?")[0] if "://" in written else written
+        wanted = [part for part in address.split("/") if part not in ("", ".", "..")]
+        candidates = self.pictures_named(wanted[-1]) if wanted else []
+        if len(candidates) < 2:
+            return candidates
+        ending = wanted[::-1]
+        shared = {path: _shared(path.split("/")[::-1], ending) for path in candidates}
+        most = max(shared.values())
+        return self.nearest([path for path in candidates if shared[path] == most], dirname(annotation))
+
     def report_unclaimed(self, ignored: frozenset[str]) -> None:
         """Name the annotation-like files that nobody understood, all in one defect."""
-        left = [
-            (Place(file.path), file.path)
-            for wanted in sorted(_ANNOTATION_EXTENSIONS)
-            for file in self.unclaimed(wanted)
-            if file.path not in ignored and not _PROSE.search(basename(file.path))
-        ]
-        self._log.add_together("file.not-understood", left, "No reader understands {subject}.")
+        self._log.add_together(
+            "file.not-understood",
+            (
+                (Place(file.path), file.path)
+                for wanted in sorted(_ANNOTATION_EXTENSIONS)
+                for file in self.unclaimed(wanted)
+                if file.path not in ignored and not _PROSE.search(basename(file.path))
+            ),
+            "No reader understands {subject}.",
+        )
 
     def nearest(self, candidates: list[str], folder: str) -> list[str]:
         """Those of the candidates that share most leading folders with `folder`, sorted."""
-
-        def shared(path: str) -> int:
-            count = 0
-            for one, other in zip(dirname(path).split("/"), folder.split("/"), strict=False):
-                if one != other:
-                    break
-                count += 1
-            return count
-
-        ranks = {path: (dirname(path) == folder, shared(path)) for path in candidates}
-        best = max(ranks.values(), default=None)
+        if len(candidates) < 2:
+            return candidates
+        ranks = {
+            path: (
+                dirname(path) == folder,
+                _shared(folder.split("/"), dirname(path).split("/")),
+            )
+            for path in candidates
+        }
+        best = max(ranks.values())
         return sorted(path for path, rank in ranks.items() if rank == best)
 
     def _fits(self, file: SourceFile) -> bool:
@@ -178,10 +327,25 @@ class DatasetFiles:
         )
         return False
 
-    def _gone(self, file: SourceFile) -> None:
-        self._log.add("file.gone", Place(file.path), "The file was deleted while the dataset was read.")
+    def _gone(self, file: SourceFile, error: FileGoneError) -> None:
+        self._log.add(error.code, Place(file.path), str(error))
 
 
 def beside(path: str, name: str) -> str:
     """The path of a file in the same folder as another one."""
     return join(dirname(path), name)
+
+
+def _described(file: SourceFile) -> tuple[SourceFile, str, str, bool]:
+    ending = extension(file.path)
+    return file, stem(file.path), ending, ending in PICTURE_EXTENSIONS
+
+
+def _shared(one: list[str], other: list[str]) -> int:
+    """How many leading parts two paths share."""
+    count = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count

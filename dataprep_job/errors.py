@@ -3,7 +3,9 @@
     DataPrepError
     ├── LocationError     an address that is neither s3://bucket/prefix/ nor a folder
     ├── SourceError       the dataset, its snapshot or a previous preparation cannot be read
-    │   └── FileGoneError one listed file is no longer there
+    │   └── FileGoneError one listed file cannot be had; `code` is the defect it amounts to
+    │       ├── FileTooLargeError   a file that is not read, as it would fill memory
+    │       └── MemberDamagedError  a file in a zip that is not what the zip says it is
     ├── OutputError       the result cannot be written
     ├── PictureError      a picture that cannot be used; `code` is the defect it amounts to
     └── RecordError       bytes that are no RecordIO, or a payload that RecordIO cannot hold
@@ -29,6 +31,21 @@ class SourceError(DataPrepError):
 
 class FileGoneError(SourceError):
     """A file that was listed cannot be fetched any more."""
+
+    code = "file.gone"
+    """The defect it amounts to."""
+
+
+class FileTooLargeError(FileGoneError):
+    """A file that was listed is too large to be read whole."""
+
+    code = "file.too-large"
+
+
+class MemberDamagedError(FileGoneError):
+    """A file in a zip archive is cut off, or not the one that was packed."""
+
+    code = "archive.member-damaged"
 
 
 class OutputError(DataPrepError):

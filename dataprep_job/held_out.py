@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from dataprep_job.errors import SourceError
 from dataprep_job.labels import Split
 
 
-@dataclass(slots=True)
-class HeldOut:
-    """Held-out pictures by path, by group and by content (SHA-256), each with its split."""
+class HeldOutImage(NamedTuple):
+    """One picture that an earlier run held out: known by its path, its group and its content."""
 
-    paths: dict[str, Split] = field(default_factory=dict)
-    groups: dict[str, Split] = field(default_factory=dict)
-    digests: dict[bytes, Split] = field(default_factory=dict)
-
-
-def held_out_to_jsonl(lines: Iterable[dict[str, Any]]) -> bytes:
-    """The text of `held_out.jsonl`."""
-    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+    path: str
+    group: str
+    digest: bytes
+    split: Split
 
 
-def held_out_from_jsonl(data: bytes) -> HeldOut:
+def held_out_line(line: dict[str, Any]) -> bytes:
+    """One line of `held_out.jsonl`."""
+    return (json.dumps(line, ensure_ascii=False) + "\n").encode()
+
+
+def held_out_from_jsonl(lines: Iterable[bytes]) -> Iterator[HeldOutImage]:
     """Read `held_out.jsonl`. Raises SourceError: a lost list would let held-out pictures be trained on."""
-    held = HeldOut()
-    for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
-            split, path, group, digest = (
-                entry["split"],
-                entry["key"],
-                entry["group"],
-                bytes.fromhex(entry["sha256"]),
+            image = HeldOutImage(
+                str(entry["key"]), str(entry["group"]), bytes.fromhex(entry["sha256"]), entry["split"]
             )
         except (ValueError, KeyError, TypeError) as error:
             raise SourceError(
                 f"Line {number} of the previous held_out.jsonl is damaged: {error!r}."
             ) from error
-        if split not in ("validation", "test"):
-            raise SourceError(f"Line {number} of the previous held_out.jsonl names the split {split!r}.")
-        held.paths[path] = split
-        held.groups[group] = split
-        held.digests[digest] = split
-    return held
+        if image.split not in ("validation", "test"):
+            raise SourceError(
+                f"Line {number} of the previous held_out.jsonl names the split {image.split!r}."
+            )
+        yield image

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, cast
 
 from dataprep_job.defects import Defect, Place
-from dataprep_job.errors import PictureError
-from dataprep_job.image_header import ImageHeader
+from dataprep_job.errors import FileGoneError, PictureError
+from dataprep_job.image_header import Format, ImageHeader
 from dataprep_job.labels import Box, Edges
+from dataprep_job.packed_index import PackedImage
 from dataprep_job.photo import MAX_FILE_BYTES, check_header, decode, encode, mirror
+from dataprep_job.recordio import detection_label
 from dataprep_job.survey import PlannedImage
 from dataprep_job.thumbnail import thumbnail
 
 HAIR = 1.5
 """Pixels by which a box may stick out without a word: rounding, and 1-based files that count from 0."""
-_MIN_EDGE = 1.0
+_MIN_EDGE = 0.999
+"""Pixels; a hair less than one, as boxes of one pixel that were written as shares come back rounded."""
 _MIN_INSIDE = 0.5
 _SIZE_TOLERANCE = 1
 _CHECK_EDGE = 64
@@ -32,25 +36,51 @@ class Treatment:
     quality: int
     flip: bool
     pictured: frozenset[str]
-    """Paths of pictures that the report shows in any case; those with defects are candidates too."""
+    """Paths of pictures that the report shows as samples (see `exhibits` for those with defects)."""
+    stored: Callable[[PackedImage], bytes] | None = None
+    """Reads the encoded picture that the previous preparation packed; None: nothing is taken over from it."""
+    checksums: bool = False
+    """Whether files are read to find out that they have not changed; otherwise their tag and size say so."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageBox:
+class ImageBox(NamedTuple):
     """A checked box: class id and edges in pixels of the displayed picture, inside it."""
 
     class_id: int
     edges: Edges
 
 
-@dataclass(frozen=True, slots=True)
+class StoredImage(NamedTuple):
+    """An encoded picture that lies in the record of an earlier packing.
+
+    Attributes:
+        start: first byte of the record in its file.
+        stop: first byte behind it.
+        jpeg_bytes: length of the encoded picture, which ends the record but for its padding.
+        label_bytes: length of the label in the record.
+        has_label: whether that is still the label of the picture (or of its mirrored copy).
+    """
+
+    start: int
+    stop: int
+    jpeg_bytes: int
+    label_bytes: int
+    has_label: bool
+
+
+Encoded = bytes | StoredImage
+"""An encoded picture, or where it lies; empty where there is none."""
+
+
+@dataclass(slots=True)
 class Photo:
     """One opened picture. Without boxes it is unusable, and its defects say why.
 
     Attributes:
         digest: SHA-256 of the file.
-        width: of the displayed picture at full size.
-        height: of the displayed picture at full size.
+        header: of the file; None where it could not be read.
+        boxes: checked, in pixels of the displayed picture.
+        label: of its record, see `detection_label`; empty without boxes.
         encoded: the JPEG to pack.
         mirrored: the same, left to right; only for the train split.
         thumbnail: a small JPEG for the report.
@@ -58,22 +88,36 @@ class Photo:
 
     plan: PlannedImage
     digest: bytes
-    width: int
-    height: int
+    header: ImageHeader | None
     boxes: tuple[ImageBox, ...]
     defects: tuple[Defect, ...]
-    encoded: bytes = b""
-    mirrored: bytes = b""
+    label: bytes = b""
+    encoded: Encoded = b""
+    mirrored: Encoded = b""
     thumbnail: bytes = b""
 
+    @property
+    def width(self) -> int:
+        """Of the displayed picture at full size, in pixels; 0 where it could not be read."""
+        return self.header.displayed[0] if self.header else 0
 
-def inspect(plan: PlannedImage, data: bytes | None, treatment: Treatment) -> Photo:
-    """Check one picture and its boxes, and encode it where it is to be packed. Safe in threads."""
+    @property
+    def height(self) -> int:
+        """Of the displayed picture at full size, in pixels; 0 where it could not be read."""
+        return self.header.displayed[1] if self.header else 0
+
+
+def inspect(plan: PlannedImage, data: bytes | FileGoneError, treatment: Treatment) -> Photo:
+    """Check one picture and its boxes, and encode it where it is to be packed. Safe in threads.
+
+    `data` is the picture's file, or why it cannot be had.
+    """
     path = plan.labels.image
-    if data is None:
-        gone = Defect("file.gone", Place(path), "The picture was deleted while the dataset was read.")
-        return Photo(plan, b"", 0, 0, (), (gone,))
+    if isinstance(data, FileGoneError):
+        return Photo(plan, b"", None, (), (Defect(data.code, Place(path), str(data)),))
     digest = hashlib.sha256(data).digest()
+    if plan.known is not None and plan.known.digest == digest and is_reusable(plan, treatment):
+        return recall(plan, plan.known, treatment)
     try:
         if len(data) > MAX_FILE_BYTES:
             limit = f"The picture's file has {len(data) >> 20} MiB; {MAX_FILE_BYTES >> 20} MiB are allowed."
@@ -82,17 +126,55 @@ def inspect(plan: PlannedImage, data: bytes | None, treatment: Treatment) -> Pho
         edge = treatment.resize or _CHECK_EDGE
         pixels = decode(data, header, edge)
     except PictureError as error:
-        return Photo(plan, digest, 0, 0, (), (Defect(error.code, Place(path), str(error)),))
+        return Photo(plan, digest, None, (), (Defect(error.code, Place(path), str(error)),))
     boxes, defects = check_boxes(plan, header, treatment.class_ids)
-    width, height = header.displayed
     encoded = mirrored = small = b""
     if boxes and treatment.resize is not None:
         encoded = encode(pixels, treatment.quality)
         if treatment.flip and plan.split == "train":
             mirrored = encode(mirror(pixels), treatment.quality)
-    if boxes and (defects or path in treatment.pictured):
+    if boxes and path in treatment.pictured:
         small = thumbnail(pixels if treatment.resize else decode(data, header, 512))
-    return Photo(plan, digest, width, height, tuple(boxes), tuple(defects), encoded, mirrored, small)
+    label = _label(boxes, header)
+    return Photo(plan, digest, header, tuple(boxes), tuple(defects), label, encoded, mirrored, small)
+
+
+def is_reusable(plan: PlannedImage, treatment: Treatment) -> bool:
+    """Whether everything that has to be packed of an unchanged picture was packed before."""
+    known = plan.known
+    if known is None or treatment.stored is None:
+        return False
+    return not (treatment.flip and plan.split == "train") or known.mirrored_start is not None
+
+
+def recall(plan: PlannedImage, known: PackedImage, treatment: Treatment) -> Photo:
+    """The photo of a picture that has not changed since it was packed, without opening it.
+
+    Its boxes are checked as always: labels and rules may have changed.
+    """
+    header = ImageHeader(cast(Format, known.format), known.width, known.height, known.orientation)
+    boxes, defects = check_boxes(plan, header, treatment.class_ids)
+    label = _label(boxes, header)
+    size, is_same = len(known.label), known.label == label
+    encoded = StoredImage(known.start, known.stop, known.jpeg_bytes, size, is_same)
+    mirrored: Encoded = b""
+    if treatment.flip and plan.split == "train" and known.mirrored_start is not None:
+        start, stop, jpeg_bytes = known[-3:]
+        mirrored = StoredImage(start or 0, stop or 0, jpeg_bytes or 0, size, is_same)
+    small = b""
+    if boxes and treatment.stored and plan.labels.image in treatment.pictured:
+        jpeg = treatment.stored(known)
+        small = thumbnail(decode(jpeg, check_header(jpeg), treatment.resize or _CHECK_EDGE))
+    return Photo(plan, known.digest, header, tuple(boxes), tuple(defects), label, encoded, mirrored, small)
+
+
+def _label(boxes: Sequence[ImageBox], header: ImageHeader) -> bytes:
+    width, height = header.displayed
+    return (
+        detection_label([(box.class_id, box.edges.relative(width, height)) for box in boxes])
+        if boxes
+        else b""
+    )
 
 
 def check_boxes(
@@ -103,6 +185,8 @@ def check_boxes(
     width, height = header.displayed
     defects: list[Defect] = []
     boxes: Sequence[Box] = labels.boxes
+    if labels.is_relative:
+        boxes = [Box(box.name, box.edges.absolute(width, height), box.place) for box in boxes]
     declared = labels.declared_size
     if declared is not None and not _alike(declared, (width, height)):
         stored = (header.width, header.height)
@@ -111,9 +195,9 @@ def check_boxes(
                 f"The annotation speaks of a picture of {declared[0]} x {declared[1]} pixels, "
                 f"{labels.image} has {width} x {height}."
             )
-            return [], [Defect("image.size-mismatch", labels.place, message)]
+            return [], [Defect("image.size-mismatch", labels.place, message, images=(labels.image,))]
         message = f"{labels.image} was labelled lying on its side; its boxes were turned with it."
-        defects.append(Defect("image.turned", labels.place, message))
+        defects.append(Defect("image.turned", labels.place, message, images=(labels.image,)))
         boxes = [
             Box(box.name, box.edges.turned(header.orientation, header.width, header.height), box.place)
             for box in boxes
@@ -122,18 +206,24 @@ def check_boxes(
     for box in boxes:
         edges, defect = _check_box(box, width, height)
         if defect is not None:
-            defects.append(defect)
+            drawn = box.edges.ordered() if box.edges.is_finite() else None
+            defects.append(replace(defect, images=(labels.image,), edges=drawn))
         if edges is None:
             continue
         checked = ImageBox(class_ids[box.name], edges)
         if checked in kept:
             message = f"The box of {box.name!r} repeats the one in {kept[checked]}."
-            defects.append(Defect("box.duplicate", box.place, message))
+            defects.append(Defect("box.duplicate", box.place, message, 1, (labels.image,), edges))
         else:
             kept[checked] = box.place
     if not kept:
-        message = f"None of the {len(boxes)} boxes of {labels.image} can be used."
-        defects.append(Defect("image.no-usable-box", labels.place, message))
+        none = (
+            "The only box of {} cannot be used."
+            if len(boxes) == 1
+            else "None of the boxes of {} can be used."
+        )
+        message = none.format(labels.image)
+        defects.append(Defect("image.no-usable-box", labels.place, message, images=(labels.image,)))
     return list(kept), defects
 
 
@@ -143,6 +233,9 @@ def _alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 def _check_box(box: Box, width: int, height: int) -> tuple[Edges | None, Defect | None]:
     """The box inside the picture, or None; and what is wrong with it, if anything."""
+    x0, y0, x1, y1 = box.edges
+    if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height and min(x1 - x0, y1 - y0) >= _MIN_EDGE:
+        return box.edges, None
     spelled = f"box of {box.name!r} ({', '.join(f'{edge:g}' for edge in box.edges)})"
     if not box.edges.is_finite():
         return None, Defect("box.not-a-number", box.place, f"The {spelled} is not made of numbers.")

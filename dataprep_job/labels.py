@@ -58,6 +58,10 @@ class Edges(NamedTuple):
         """From pixels to 0..1."""
         return Edges(self.x0 / width, self.y0 / height, self.x1 / width, self.y1 / height)
 
+    def absolute(self, width: float, height: float) -> Edges:
+        """From 0..1 to pixels."""
+        return Edges(self.x0 * width, self.y0 * height, self.x1 * width, self.y1 * height)
+
     def mirrored(self, width: float = 1.0) -> Edges:
         """The box in the picture mirrored left to right; its own inverse."""
         return Edges(width - self.x1, self.y0, width - self.x0, self.y1)
@@ -110,7 +114,8 @@ class LabelledImage:
         declared_size: width and height that the annotation claims, None where it does not say.
         split: the split that the data itself names.
         place: where the annotation is.
-        format: name of the reader.
+        format: name of the annotation format, a key of `FORMAT_TITLES`.
+        is_relative: edges are shares of the displayed picture (0..1), as its size is not declared.
     """
 
     image: str
@@ -119,3 +124,4 @@ class LabelledImage:
     split: Split | None
     place: Place
     format: str
+    is_relative: bool = False

@@ -3,60 +3,61 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from nestbox.prep_summary import PrepSummary
 
-from dataprep_job.check import CheckReport, Examination
+from dataprep_job.check import CheckReport, Examination, choose_pictured, class_ids, open_all
 from dataprep_job.class_list import classes_from_json, classes_to_json
 from dataprep_job.errors import SourceError
 from dataprep_job.file_source import FileSource
-from dataprep_job.held_out import held_out_from_jsonl, held_out_to_jsonl
-from dataprep_job.inspection import Photo, Treatment
+from dataprep_job.held_out import HeldOutImage, held_out_from_jsonl, held_out_line
+from dataprep_job.inspection import Photo, StoredImage, Treatment
 from dataprep_job.labels import Split
-from dataprep_job.packing import SplitPacker
-from dataprep_job.progress import Say, Stopwatch
+from dataprep_job.packed_index import INDEX, PackedImage, PackedIndex, is_usable
+from dataprep_job.packing import Source, SplitPacker, block_bits, records_name, stored_jpeg
+from dataprep_job.progress import Progress, Say, Stopwatch
 from dataprep_job.recordio import label_width
 from dataprep_job.report_page import report_page
-from dataprep_job.storage import Storage
+from dataprep_job.storage import Storage, Stream
 from dataprep_job.survey import Earlier, Survey, survey
 
 SUMMARY = "summary.json"
+HELD_OUT = "held_out.jsonl"
 _JSON = "application/json"
+_SQLITE = "application/vnd.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one preparation is about. `previous` holds the result of the run before it, None for the first."""
+    """What one preparation is about.
+
+    Attributes:
+        run: id of the run.
+        dataset: its name.
+        source: the dataset's files.
+        output: where the result goes.
+        previous: the result of the run before it, None for the first.
+        checksums: compare contents, not tags and sizes, to find out which files have not changed.
+        resize: takes the place of what nestbox.yaml says.
+        flip: takes the place of what nestbox.yaml says.
+        jobs: how many CPUs to use; None: all.
+    """
 
     run: str
     dataset: str
     source: FileSource
     output: Storage
     previous: Storage | None = None
-
-
-def read_earlier(previous: Storage | None) -> Earlier:
-    """What the previous preparation decided.
-
-    Raises:
-        SourceError: it is incomplete; class ids could change, or held-out pictures be trained on.
-    """
-    if previous is None:
-        return Earlier()
-    found = {name: previous.read(name) for name in ("classes.json", "held_out.jsonl")}
-    for name, data in found.items():
-        if data is None:
-            raise SourceError(
-                f"The previous preparation holds no {name}, or it may not be read: name another one."
-            )
-    return Earlier(
-        tuple(classes_from_json(found["classes.json"] or b"")),
-        held_out_from_jsonl(found["held_out.jsonl"] or b""),
-    )
+    checksums: bool = False
+    resize: int | None = None
+    flip: bool | None = None
+    jobs: int | None = None
 
 
 def prepare(order: Order, say: Say) -> PrepSummary:
@@ -72,48 +73,138 @@ def prepare(order: Order, say: Say) -> PrepSummary:
         say(f"{order.run}: prepared already, nothing to do")
         return PrepSummary.from_json(done)
     watch = Stopwatch()
-    earlier = read_earlier(order.previous)
-    with watch.stage("read"):
-        say(f"{order.run}: reading the annotations of {len(order.source.files()):,} files")
-        found = survey(order.source, earlier)
+    with tempfile.TemporaryDirectory(prefix="nestbox-") as folder:
+        with watch.stage("read"):
+            found = read_dataset(order, say)
+            treatment = packing_treatment(order, found, Path(folder))
+        examination = Examination(found, say, treatment)
+        progress = Progress(say, "pictures prepared", found.planned)
+        opened = open_all(found.source, found.plan(), treatment, order.jobs)
+        photos = examination.count(opened, progress)
+        return Preparation(order, found, watch, say, Path(folder)).run(
+            examination, photos, lambda photo: previous_source(order, photo)
+        )
+
+
+def read_dataset(order: Order, say: Say) -> Survey:
+    """Read the annotations and decide on classes and splits, true to the previous preparation."""
+    say(f"{order.run}: reading the annotations")
+    found = survey(order.source, read_earlier(order.previous))
+    configuration = found.configuration
+    if order.resize is not None:
+        configuration = replace(configuration, resize=order.resize)
+    if order.flip is not None:
+        configuration = replace(configuration, flip=order.flip)
+    found = replace(found, configuration=configuration)
     say(
         f"{order.run}: {found.labelled:,} annotated pictures, {len(found.classes)} classes, "
         f"formats: {', '.join(found.formats) or 'none recognised'}"
     )
-    return _Preparation(order, earlier, found, watch, say).run()
+    return found
 
 
-class _Preparation:
-    def __init__(self, order: Order, earlier: Earlier, found: Survey, watch: Stopwatch, say: Say) -> None:
+def read_earlier(previous: Storage | None) -> Earlier:
+    """What the previous preparation decided.
+
+    Raises:
+        SourceError: it is incomplete; class ids could change, or held-out pictures be trained on.
+    """
+    if previous is None:
+        return Earlier()
+    classes, held_out = previous.read("classes.json"), previous.open(HELD_OUT)
+    for name, data in (("classes.json", classes), (HELD_OUT, held_out)):
+        if data is None:
+            raise SourceError(
+                f"The previous preparation holds no {name}, or it may not be read: name another one."
+            )
+    return Earlier(
+        tuple(classes_from_json(classes or b"")), _closing(held_out) if held_out is not None else ()
+    )
+
+
+def _closing(stream: Any) -> Iterator[HeldOutImage]:
+    with stream:
+        yield from held_out_from_jsonl(stream)
+
+
+def packing_treatment(order: Order, found: Survey, folder: Path) -> Treatment:
+    """What is done to every picture, and what can be taken over from the previous preparation.
+
+    An index of the previous preparation that is missing, damaged or made with another treatment costs time,
+    nothing else. Its tables are attached to the catalogue in either case where they can be read.
+    """
+    configuration = found.configuration
+    stored: Callable[[PackedImage], bytes] | None = None
+    if order.previous is not None:
+        previous = order.previous
+        index = previous.local_copy(INDEX, folder)
+        if index is not None and is_usable(index, payload_treatment(found)):
+            found.catalogue.attach_known(index, "previous")
+            stored = _stored_in(previous)
+    return Treatment(
+        class_ids=class_ids(found),
+        resize=configuration.resize,
+        quality=configuration.quality,
+        flip=configuration.flip,
+        pictured=choose_pictured(found),
+        stored=stored,
+        checksums=order.checksums,
+    )
+
+
+def payload_treatment(found: Survey) -> dict[str, Any]:
+    """What decides how an encoded picture looks."""
+    return {"resize": found.configuration.resize, "quality": found.configuration.quality}
+
+
+def _stored_in(previous: Storage) -> Callable[[PackedImage], bytes]:
+    return lambda packed: stored_jpeg(Source(previous, records_name(packed.split)), packed)
+
+
+def previous_source(order: Order, photo: Photo) -> Source | None:
+    """Where the record of a photo that was taken over lies."""
+    known = photo.plan.known
+    if not isinstance(photo.encoded, StoredImage) or known is None or order.previous is None:
+        return None
+    return Source(order.previous, records_name(known.split))
+
+
+class Preparation:
+    """Packs examined photos and writes everything about them."""
+
+    def __init__(self, order: Order, found: Survey, watch: Stopwatch, say: Say, folder: Path) -> None:
+        """`folder`: for temporary files."""
         self._order = order
-        self._earlier = earlier
         self._survey = found
         self._watch = watch
         self._say = say
-        self._held_out: list[dict[str, Any]] = []
+        self._folder = folder
 
-    def run(self) -> PrepSummary:
-        configuration = self._survey.configuration
-        examination = Examination(self._survey, self._earlier, self._say)
-        treatment = Treatment(
-            class_ids=examination.class_ids,
-            resize=configuration.resize,
-            quality=configuration.quality,
-            flip=configuration.flip,
-            pictured=examination.pictured_paths,
-        )
-        with self._watch.stage("pack"), _packers(self._order.output) as packers:
-            for photo, split in examination.run(treatment):
-                packers.add(photo, split)
-                if split != "train":
-                    self._held_out.append(self._held_out_line(photo, split))
-            report = examination.report()
-            if not report.blocked:
-                packers.commit()
-            samples = packers.samples("train")
-        with self._watch.stage("report"):
-            summary = self._summary(report, samples, examination.tally.most_boxes)
-            self._write_reports(report, summary)
+    def run(
+        self,
+        examination: Examination,
+        photos: Iterable[tuple[Photo, Split]],
+        source_of: Callable[[Photo], Source | None],
+    ) -> PrepSummary:
+        """Pack photos as they come, publish the report when the last was checked, then finish the files."""
+        output = self._order.output
+        with ExitStack() as stack:
+            with self._watch.stage("pack"):
+                packers = stack.enter_context(split_packers(output, self._survey, self._folder))
+                held_out = stack.enter_context(_stream(output, HELD_OUT, "application/x-ndjson"))
+                for photo, split in photos:
+                    packers.add(photo, split, source_of(photo))
+                    if split != "train":
+                        held_out.write(held_out_line(self._held_out(photo, split)))
+                report = examination.report()
+            with self._watch.stage("report"):
+                publish(self._order, report, self._say)
+                output.put("classes.json", classes_to_json(self._survey.classes), _JSON)
+                held_out.commit()
+            with self._watch.stage("pack"):
+                if not report.blocked:
+                    packers.commit()
+        summary = self._summary(report, packers.samples("train"), examination.tally.most_boxes)
         return self._finish(summary, report)
 
     def _finish(self, summary: PrepSummary, report: CheckReport) -> PrepSummary:
@@ -131,7 +222,7 @@ class _Preparation:
             )
         return summary
 
-    def _held_out_line(self, photo: Photo, split: Split) -> dict[str, Any]:
+    def _held_out(self, photo: Photo, split: Split) -> dict[str, Any]:
         return {
             "key": photo.plan.labels.image,
             "version_id": photo.plan.file.version,
@@ -176,52 +267,73 @@ class _Preparation:
             seconds=self._watch.seconds,
         )
 
-    def _write_reports(self, report: CheckReport, summary: PrepSummary) -> None:
-        output = self._order.output
-        output.put("classes.json", classes_to_json(self._survey.classes), _JSON)
-        output.put("held_out.jsonl", held_out_to_jsonl(self._held_out), "application/x-ndjson")
-        document = {
-            "run": summary.run,
-            "dataset": summary.dataset,
-            "outcome": summary.outcome,
-            "reasons": summary.reasons,
-            **report.to_dict(),
-            "class_splits": report.class_splits,
-            "validation_is_test": report.validation_is_test,
-        }
-        output.put("report.json", json.dumps(document, indent=2, ensure_ascii=False).encode(), _JSON)
-        page = report_page(report, title=summary.dataset, subtitle=f"Run {summary.run}")
-        output.put("report.html", page.encode(), "text/html; charset=utf-8")
+
+def publish(order: Order, report: CheckReport, say: Say, note: str = "") -> None:
+    """Write `report.json` and `report.html`; with a `note` they are preliminary, and will be replaced."""
+    document = {
+        "run": order.run,
+        "dataset": order.dataset,
+        "outcome": "CHECKING" if note else "BLOCKED" if report.blocked else "READY",
+        "reasons": [] if note else report.blocked,
+        **report.to_dict(),
+        **report.details(),
+    }
+    order.output.put("report.json", json.dumps(document, indent=2, ensure_ascii=False).encode(), _JSON)
+    page = report_page(report, title=order.dataset, subtitle=f"Run {order.run}", note=note)
+    order.output.put("report.html", page.encode(), "text/html; charset=utf-8")
+    if note:
+        say(f"{order.run}: the annotations are read, a first report is published")
+    else:
+        say(f"{order.run}: checked {report.images:,} pictures, the report is published")
 
 
 @contextmanager
-def _packers(output: Storage) -> Iterator[_Packers]:
-    packers = _Packers(output)
+def _stream(output: Storage, name: str, content_type: str) -> Iterator[Stream]:
+    stream = output.stream(name, content_type)
+    try:
+        yield stream
+    finally:
+        stream.abort()
+
+
+@contextmanager
+def split_packers(output: Storage, found: Survey, folder: Path) -> Iterator[SplitPackers]:
+    """Packers whose files do not appear unless they are committed."""
+    packers = SplitPackers(output, found, folder)
     try:
         yield packers
     finally:
         packers.abort()
 
 
-class _Packers:
-    """A packer for every split that turns out to have pictures."""
+class SplitPackers:
+    """A packer for every split that turns out to have pictures, and the index of what they packed."""
 
-    def __init__(self, output: Storage) -> None:
+    def __init__(self, output: Storage, found: Survey, folder: Path) -> None:
         self._output = output
+        self._bits = block_bits(found.planned)
         self._by_split: dict[Split, SplitPacker] = {}
+        self._path = folder / f"new-{INDEX}"
+        self._index = PackedIndex(self._path, payload_treatment(found))
 
-    def add(self, photo: Photo, split: Split) -> None:
+    def add(self, photo: Photo, split: Split, source: Source | None) -> None:
+        """Pack one photo; `source` is where its record lies if it was packed before."""
         if split not in self._by_split:
-            self._by_split[split] = SplitPacker(self._output, split)
-        self._by_split[split].add(photo)
+            self._by_split[split] = SplitPacker(self._output, split, self._bits, self._index.add)
+        self._by_split[split].add(photo, source)
 
     def samples(self, split: Split) -> int:
+        """Records written for a split."""
         return self._by_split[split].samples if split in self._by_split else 0
 
     def commit(self) -> None:
+        """Make all files appear, the index last."""
         for packer in self._by_split.values():
             packer.commit()
+        self._index.close()
+        self._output.put_file(INDEX, self._path, _SQLITE)
 
     def abort(self) -> None:
+        """Leave no trace of files that have not appeared."""
         for packer in self._by_split.values():
             packer.abort()

@@ -8,7 +8,10 @@ back) and the parts are flagged 1 (first), 2 (middle) and 3 (last); 0 is an unbr
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -75,12 +78,41 @@ def records(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield start, MAGIC.join(parts)
 
 
-def detection_label(objects: Iterable[tuple[int, Edges]]) -> list[float]:
-    """The label of one picture: header width, object width, then class id and relative edges of every box."""
-    label: list[float] = [LABEL_HEADER_WIDTH, OBJECT_WIDTH]
-    for class_id, edges in objects:
-        label += (class_id, *edges)
-    return label
+def detection_label(objects: Sequence[tuple[int, Edges]]) -> bytes:
+    """The label of one picture: header width, object width, then class id and relative edges of every box.
+
+    Returns:
+        float32, little-endian.
+    """
+    values = [
+        LABEL_HEADER_WIDTH,
+        OBJECT_WIDTH,
+        *chain.from_iterable((number, *edges) for number, edges in objects),
+    ]
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def mirrored_label(label: bytes) -> bytes:
+    """The label of the mirrored copy of a picture."""
+    values = array("f", label)
+    if sys.byteorder == "big":
+        values.byteswap()
+    for at in range(LABEL_HEADER_WIDTH, len(values), OBJECT_WIDTH):
+        values[at + 1], values[at + 3] = 1 - values[at + 3], 1 - values[at + 1]
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values.tobytes()
+
+
+def label_values(label: bytes) -> tuple[float, ...]:
+    """The numbers of a label."""
+    return struct.unpack(f"<{len(label) // 4}f", label)
+
+
+def label_objects(label: bytes) -> frozenset[bytes]:
+    """The objects of a label, in no order."""
+    first, size = 4 * LABEL_HEADER_WIDTH, 4 * OBJECT_WIDTH
+    return frozenset(label[at : at + size] for at in range(first, len(label), size))
 
 
 def label_width(boxes: int) -> int:
@@ -88,25 +120,39 @@ def label_width(boxes: int) -> int:
     return LABEL_HEADER_WIDTH + OBJECT_WIDTH * boxes
 
 
-def pack_image(record_id: int, label: Sequence[float], encoded: bytes) -> bytes:
-    """The payload of a labelled picture: IRHeader (flag: the label's length), label, picture."""
-    values = np.asarray(label, dtype="<f4")
-    return _IMAGE_HEADER.pack(values.size, 0.0, record_id, 0) + values.tobytes() + encoded
+def image_header(record_id: int, label: bytes) -> bytes:
+    """What stands before the encoded picture in a payload: IRHeader (flag: the label's length), label."""
+    return _IMAGE_HEADER.pack(len(label) // 4, 0.0, record_id, 0) + label
+
+
+def pack_image(record_id: int, label: bytes, encoded: bytes) -> bytes:
+    """The payload of a labelled picture."""
+    return image_header(record_id, label) + encoded
+
+
+def unbroken_frame(header: bytes, encoded_bytes: int) -> tuple[bytes, int]:
+    """The parts around a picture that holds no magic: what stands before it, and how many zeros behind.
+
+    A record of exactly `len(before) + encoded_bytes + zeros` bytes is unbroken.
+    """
+    length = len(header) + encoded_bytes
+    return b"".join((MAGIC, length.to_bytes(4, "little"), header)), len(_PADDING[length & 3])
 
 
 def unpack_image(payload: bytes) -> tuple[int, list[float], bytes]:
     """Record id, label and encoded picture of a payload that `pack_image` made."""
     try:
         size, _, record_id, _ = _IMAGE_HEADER.unpack_from(payload)
-        label = np.frombuffer(payload, dtype="<f4", count=size, offset=_IMAGE_HEADER.size)
-    except (struct.error, ValueError) as error:
+        label = struct.unpack_from(f"<{size}f", payload, _IMAGE_HEADER.size)
+    except struct.error as error:
         raise RecordError(f"The payload is no labelled picture: {error}.") from error
-    return record_id, label.tolist(), payload[_IMAGE_HEADER.size + 4 * size :]
+    return record_id, list(label), payload[_IMAGE_HEADER.size + 4 * size :]
 
 
-def list_line(record_id: int, label: Sequence[float], path: str) -> str:
+def list_line(record_id: int, label: bytes, path: str) -> str:
     """The line of a `.lst` file, as im2rec reads it, with enough digits for a float32."""
-    return "\t".join((str(record_id), *(f"{value:.9g}" for value in label), path)) + "\n"
+    numbers = "\t%.9g" * (len(label) // 4) % label_values(label)
+    return f"{record_id}{numbers}\t{path}\n"
 
 
 def index_line(record_id: int, offset: int) -> str:

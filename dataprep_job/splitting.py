@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from posixpath import splitext
 
+from dataprep_job.catalogue import Catalogue
 from dataprep_job.defects import DefectLog, Place
-from dataprep_job.held_out import HeldOut
-from dataprep_job.labels import LabelledImage, Split
+from dataprep_job.held_out import HeldOutImage
+from dataprep_job.labels import Split
 
 _ROBOFLOW_COPY = re.compile(r"\.rf\.[0-9A-Za-z]{16,}$")
 
@@ -35,100 +36,162 @@ def share_of(group: str) -> float:
     return int.from_bytes(hashlib.sha256(b"nestbox split\n" + group.encode()).digest()[:8], "big") / 2**64
 
 
-def order_of(image: str) -> bytes:
-    """A sort key that shuffles pictures the same way on every machine and in every run."""
-    return hashlib.sha256(b"nestbox order\n" + image.encode()).digest()
+def record_id(image: str) -> int:
+    """The id of a picture's record: an even number below 2^63 that depends on nothing but its path.
 
-
-@dataclass(frozen=True, slots=True)
-class SplitChoice:
-    """The split of every picture by path, and whether the validation split has to judge runs as well."""
-
-    splits: Mapping[str, Split]
-    validation_is_test: bool
-
-
-def choose_splits(
-    images: Sequence[LabelledImage], earlier: HeldOut, validation: float, log: DefectLog
-) -> SplitChoice:
-    """Give every picture its split.
-
-    Rules, in this order: held out before stays held out; the split that the data names; where the data names
-    a test split but no validation, test is the validation split; where it names no held-out split at all, or
-    a picture has none, a share of the groups chosen by hash is held out.
-
-    Args:
-        images: labelled pictures, one record each.
-        earlier: what the previous preparation held out.
-        validation: the share to hold out where the data does not say.
-        log: receives what had to be decided against or without the data's word.
+    Packing sorts by it, which shuffles pictures the same way on every machine and in every run; an upload
+    moves no other picture. The mirrored copy has the next odd number. Two of a million pictures share an id
+    with a chance of one in nine million.
     """
-    named = {image.image: image.split for image in images if image.split is not None}
-    has_validation, has_test = "validation" in named.values(), "test" in named.values()
-    if has_test and not has_validation:
-        named = {image: "validation" if split == "test" else split for image, split in named.items()}
-    splits: dict[str, Split] = dict(named)
-    if not has_validation and not has_test:
+    digest = hashlib.sha256(b"nestbox order\n" + image.encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 2 << 1
+
+
+_SCHEMA = """
+CREATE TABLE plan (
+    image TEXT PRIMARY KEY, record INTEGER, id INTEGER, "group" TEXT, share REAL, named TEXT, split TEXT
+) WITHOUT ROWID;
+CREATE TABLE held_paths (path TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
+CREATE TABLE held_groups ("group" TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
+CREATE TABLE held_digests (digest BLOB PRIMARY KEY, split TEXT) WITHOUT ROWID;
+"""
+
+_UNDECIDED = 'SELECT DISTINCT "group", share FROM plan WHERE split IS NULL'
+
+
+class Splitting:
+    """The table `plan` of a catalogue: every picture that is going to be opened, with its split."""
+
+    def __init__(self, catalogue: Catalogue, log: DefectLog) -> None:
+        self._catalogue = catalogue
+        self._database = catalogue.database
+        self._log = log
+        for statement in filter(None, map(str.strip, _SCHEMA.split(";"))):
+            self._database.execute(statement)
+
+    def add(self, images: Iterable[tuple[str, int, Split | None]]) -> None:
+        """Plan pictures: path, `records.seq` of its labels, and the split that the data names."""
+        self._database.executemany("INSERT INTO plan VALUES (?, ?, ?, ?, ?, ?, ?)", map(_planned, images))
+
+    def hold_out(self, images: Iterable[HeldOutImage]) -> None:
+        """Take over what the previous preparation held out."""
+        for image in images:
+            for table, key in (
+                ("held_paths", image.path),
+                ("held_groups", image.group),
+                ("held_digests", image.digest),
+            ):
+                self._database.execute(
+                    f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608
+                    (key, image.split),
+                )
+
+    def choose(self, validation: float) -> bool:
+        """Give every planned picture its split.
+
+        Rules, in this order: held out before stays held out; the split that the data names; where the data
+        names a test split but no validation, test is the validation split; where it names no held-out split
+        at all, or a picture has none, a share of the groups chosen by hash is held out.
+
+        Args:
+            validation: the share to hold out where the data does not say.
+
+        Returns:
+            Whether the validation split has to judge runs as well, as there is no test split.
+        """
+        named: set[str] = {
+            split for (split,) in self._database.execute("SELECT DISTINCT named FROM plan") if split
+        }
+        has_both = {"validation", "test"} <= named
+        if not has_both:
+            self._database.execute("UPDATE plan SET split = 'validation' WHERE split = 'test'")
+        if named == {"train"}:
+            count = self._catalogue.one("SELECT count(*) FROM plan WHERE named IS NOT NULL")
+            message = f"All {count:,} pictures with a split are for training; {validation:.0%} are held out."
+            self._log.add("split.made-from-train", Place(""), message)
+            self._database.execute("UPDATE plan SET split = NULL")
         if named:
-            message = (
-                f"All {len(named):,} pictures with a split are for training; {validation:.0%} are held out."
+            self._log.add_together(
+                "split.unlisted", self._places("named IS NULL"), "No split names {subject}."
             )
-            log.add("split.made-from-train", Place(""), message)
-        splits = {}
-    unlisted = [image for image in images if image.image not in splits]
-    splits |= _hash_splits([image.image for image in unlisted], validation, may_be_empty=bool(splits))
-    if named and splits.keys() - named.keys():
-        found = [(image.place, image.image) for image in unlisted if image.image not in named]
-        log.add_together("split.unlisted", found, "No split names {subject}.")
-    _keep_held_out(images, splits, named, earlier, log)
-    _warn_of_straddling_copies(images, splits, log)
-    if not (has_validation and has_test):
-        splits = {image: "validation" if split == "test" else split for image, split in splits.items()}
-    return SplitChoice(splits, validation_is_test="test" not in splits.values())
+        self._split_by_hash(validation, may_be_empty=bool(named & {"validation", "test"}))
+        self._keep_held_out()
+        self._warn_of_straddling_copies()
+        if not has_both:
+            self._database.execute("UPDATE plan SET split = 'validation' WHERE split = 'test'")
+        self._database.execute("CREATE INDEX plan_in_order ON plan (split, id, image)")
+        return self._catalogue.one("SELECT 1 FROM plan WHERE split = 'test' LIMIT 1") is None
+
+    def _split_by_hash(self, validation: float, *, may_be_empty: bool) -> None:
+        groups, held = self._database.execute(
+            f"SELECT count(*), total(share < ?) FROM ({_UNDECIDED})",  # noqa: S608
+            (validation,),
+        ).fetchone()
+        limit = validation
+        if not may_be_empty and groups > 1:
+            # The hash may by bad luck hold out none of a few pictures, or all of them.
+            wanted = min(max(int(held), round(groups * validation / 2), 1), groups - 1)
+            if wanted != held:
+                limit = self._catalogue.one(
+                    f"SELECT share FROM ({_UNDECIDED}) ORDER BY share LIMIT 1 OFFSET ?",  # noqa: S608
+                    (wanted,),
+                )
+        self._database.execute(
+            "UPDATE plan SET split = CASE WHEN share < ? THEN 'validation' ELSE 'train' END "
+            "WHERE split IS NULL",
+            (limit,),
+        )
+
+    def _keep_held_out(self) -> None:
+        if self._catalogue.one("SELECT 1 FROM held_paths LIMIT 1") is None:
+            return
+        was_held = (
+            "plan.split = 'train' AND (plan.image IN (SELECT path FROM held_paths) "
+            'OR "group" IN (SELECT "group" FROM held_groups))'
+        )
+        self._log.add_together(
+            "split.held-out-kept",
+            self._places(f"named = 'train' AND {was_held}"),
+            "Held out by an earlier run, and still: {subject}.",
+        )
+        self._database.execute(
+            "UPDATE plan SET split = coalesce((SELECT split FROM held_paths WHERE path = image), "  # noqa: S608
+            f'(SELECT split FROM held_groups WHERE held_groups."group" = plan."group")) WHERE {was_held}'
+        )
+
+    def _warn_of_straddling_copies(self) -> None:
+        self._database.create_function("copy_of", 1, _copy_of, deterministic=True)
+        rows = self._database.execute(
+            "SELECT copy_of(image) AS photo, split, min(image), count(*) FROM plan "
+            "WHERE image LIKE '%.rf.%' GROUP BY photo, split HAVING photo IS NOT NULL ORDER BY photo, split"
+        )
+        for photo, parts in groupby(rows, key=itemgetter(0)):
+            splits = list(parts)
+            if len(splits) > 1:
+                images = tuple(first for _, _, first, _ in splits)
+                copies = "; ".join(
+                    f"{first}{f' and {count - 1} more' if count > 1 else ''} in {split}"
+                    for _, split, first, count in splits
+                )
+                message = f"Copies of the photo {photo} are in several splits: {copies}."
+                self._log.add("image.copies-across-splits", Place(images[0]), message, images)
+
+    def _places(self, condition: str) -> Iterator[tuple[Place, str]]:
+        rows = self._database.execute(
+            'SELECT plan.image, file, "where" FROM plan JOIN records ON seq = record '  # noqa: S608
+            f"WHERE {condition} ORDER BY plan.image"
+        )
+        return ((Place(file, where), image) for image, file, where in rows)
 
 
-def _hash_splits(images: Sequence[str], validation: float, *, may_be_empty: bool) -> dict[str, Split]:
-    groups = sorted({group_of(image) for image in images}, key=share_of)
-    held = sum(share_of(group) < validation for group in groups)
-    if not may_be_empty and len(groups) > 1:
-        # The hash may by bad luck hold out none of a few pictures, or all of them.
-        held = min(max(held, round(len(groups) * validation / 2), 1), len(groups) - 1)
-    held_groups = set(groups[:held])
-    return {image: "validation" if group_of(image) in held_groups else "train" for image in images}
+def _planned(
+    image: tuple[str, int, Split | None],
+) -> tuple[str, int, int, str, float, Split | None, Split | None]:
+    path, record, named = image
+    group = group_of(path)
+    return path, record, record_id(path), group, share_of(group), named, named
 
 
-def _keep_held_out(
-    images: Sequence[LabelledImage],
-    splits: dict[str, Split],
-    named: Mapping[str, Split],
-    earlier: HeldOut,
-    log: DefectLog,
-) -> None:
-    against_the_data: list[tuple[Place, str]] = []
-    for image in images:
-        kept = earlier.paths.get(image.image) or earlier.groups.get(group_of(image.image))
-        if kept is None or splits[image.image] != "train":
-            continue
-        splits[image.image] = kept
-        if named.get(image.image) == "train":
-            against_the_data.append((image.place, image.image))
-    log.add_together(
-        "split.held-out-kept", against_the_data, "Held out by an earlier run, and still: {subject}."
-    )
-
-
-def _warn_of_straddling_copies(
-    images: Sequence[LabelledImage], splits: Mapping[str, Split], log: DefectLog
-) -> None:
-    by_group: dict[str, list[LabelledImage]] = defaultdict(list)
-    for image in images:
-        if is_copy(image.image):
-            by_group[group_of(image.image).rpartition("/")[2]].append(image)
-    straddling = [
-        (copies[0].place, f"{group} ({len(copies)} copies)")
-        for group, copies in by_group.items()
-        if len({splits[copy.image] for copy in copies}) > 1
-    ]
-    log.add_together(
-        "image.copies-across-splits", straddling, "Copies of one photo are in several splits: {subject}."
-    )
+def _copy_of(image: str) -> str | None:
+    """The photo's name where the picture is one of Roboflow's augmented copies, in whatever folder."""
+    return group_of(image).rpartition("/")[2] if is_copy(image) else None

@@ -5,12 +5,16 @@ Streams appear whole or not at all: in S3 by completing a multipart upload, on d
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dataprep_job.errors import LocationError, OutputError
@@ -22,7 +26,18 @@ else:
     S3Client = Any
 
 PART_BYTES = 16 << 20
+MIN_PART_BYTES = 5 << 20
+"""S3's least, but for the last part."""
+_MAX_COPY = 1 << 30
+"""S3 allows 5 GiB a part; smaller ones are copied side by side."""
 _UPLOADS = 3
+_READS_AHEAD = 8
+_PIECES_AHEAD = 16
+_PIECE_BYTES = 4 << 20
+_SMALL_COPY = 128 << 10
+"""Below this, reading and writing costs less than emptying the buffer for the kernel."""
+_BATCH_BYTES = 1 << 20
+_BATCHES_AHEAD = 8
 
 
 class Stream(Protocol):
@@ -30,6 +45,10 @@ class Stream(Protocol):
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
+        ...
+
+    def copy(self, source: Storage, name: str, start: int, stop: int) -> None:
+        """Append bytes `start` to `stop` of a file that exists already, by the shortest way."""
         ...
 
     def commit(self) -> None:
@@ -48,8 +67,32 @@ class Storage(Protocol):
         """The bytes of a file, None where there is none (or S3 will not say so)."""
         ...
 
+    def below(self, name: str) -> Storage:
+        """The files whose names begin with `name/`, as a storage of its own."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        ...
+
+    def open(self, name: str) -> BinaryIO | None:
+        """A file as a stream, None where there is none (or S3 will not say so)."""
+        ...
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop` of a file that exists."""
+        ...
+
+    def local_copy(self, name: str, folder: Path) -> Path | None:
+        """A file on this machine's disk, in `folder` if it has to be fetched; None where there is none."""
+        ...
+
     def put(self, name: str, data: bytes, content_type: str) -> None:
         """Write a whole file."""
+        ...
+
+    def put_file(self, name: str, path: Path, content_type: str) -> None:
+        """Write a whole file from this machine's disk."""
         ...
 
     def put_if_absent(self, name: str, data: bytes, content_type: str) -> bool:
@@ -73,15 +116,60 @@ def open_storage(address: str, s3: S3Client | None = None) -> Storage:
 class FolderStorage:
     """Files below a folder, which is made when first written to."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, *, durable: bool = False) -> None:
+        """`durable`: a file that appears is on the disk, and survives the loss of power."""
+        self.root = root
+        self._durable = durable
+
+    def path(self, name: str) -> Path:
+        """Where a file lies."""
+        return self.root / name
+
+    def below(self, name: str) -> FolderStorage:
+        """The folder of this name as a storage of its own."""
+        return FolderStorage(self.path(name), durable=self._durable)
+
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there, and the folders below the root that are empty then."""
+        path = self.path(name)
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
+                break
+            folder.rmdir()
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file, None where there is none."""
         try:
-            return (self._root / name).read_bytes()
+            return (self.path(name)).read_bytes()
         except FileNotFoundError:
             return None
+
+    def open(self, name: str) -> BinaryIO | None:
+        """A file as a stream, None where there is none."""
+        try:
+            return (self.path(name)).open("rb")
+        except FileNotFoundError:
+            return None
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop` of a file that exists."""
+        try:
+            with (self.path(name)).open("rb", buffering=0) as file:
+                return os.pread(file.fileno(), stop - start, start)
+        except OSError as error:
+            raise OutputError(f"{self.path(name)} cannot be read: {error.strerror}.") from error
+
+    def local_copy(self, name: str, folder: Path) -> Path | None:  # noqa: ARG002  (it is on disk already)
+        """The file itself, None where there is none."""
+        path = self.path(name)
+        return path if path.is_file() else None
+
+    def put_file(self, name: str, path: Path, content_type: str) -> None:
+        """Write a whole file from this machine's disk."""
+        stream = self.stream(name, content_type)
+        stream.copy(FolderStorage(path.parent), path.name, 0, path.stat().st_size)
+        stream.commit()
 
     def put(self, name: str, data: bytes, content_type: str) -> None:
         """Write a whole file."""
@@ -91,7 +179,7 @@ class FolderStorage:
 
     def put_if_absent(self, name: str, data: bytes, content_type: str) -> bool:  # noqa: ARG002
         """Write a whole file unless it exists."""
-        path = self._root / name
+        path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
         temporary.write_bytes(data)
@@ -105,36 +193,152 @@ class FolderStorage:
 
     def stream(self, name: str, content_type: str) -> Stream:  # noqa: ARG002  (folders have no content types)
         """Begin a file of unknown length."""
-        path = self._root / name
+        path = self.path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return _FileStream(path)
+            return _FileStream(path, self._durable)
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
 
 
+class FlatFolder(FolderStorage):
+    """All files side by side in one folder, whatever folders their names have: `train.rec`, `train.lst`, …"""
+
+    def path(self, name: str) -> Path:
+        """Where a file lies."""
+        return self.root / name.rpartition("/")[2]
+
+
 class _FileStream:
-    def __init__(self, path: Path) -> None:
+    """Written by a thread of its own, batch by batch, so that whoever prepares the data need not wait."""
+
+    def __init__(self, path: Path, durable: bool) -> None:
         self._path = path
+        self._durable = durable
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-        self._file = self._temporary.open("wb", buffering=1 << 20)
+        self._file = self._temporary.open("wb", buffering=0)
+        self._sources: dict[Path, BinaryIO] = {}
+        self._batch: list[bytes | _Stretch] = []
+        self._batch_bytes = 0
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: deque[Future[None]] = deque()
 
     def write(self, data: bytes) -> None:
+        self._batch.append(data)
+        self._batch_bytes += len(data)
+        if self._batch_bytes >= _BATCH_BYTES:
+            self._hand_over()
+
+    def copy(self, source: Storage, name: str, start: int, stop: int) -> None:
+        if not isinstance(source, FolderStorage):
+            self.write(source.read_range(name, start, stop))
+            return
+        path = source.path(name)
         try:
-            self._file.write(data)
+            if path not in self._sources:
+                self._sources[path] = path.open("rb", buffering=0)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be read: {error.strerror}.") from error
+        self._batch.append(_Stretch(self._sources[path].fileno(), start, stop))
+        self._batch_bytes += min(stop - start, _SMALL_COPY)
+        if self._batch_bytes >= _BATCH_BYTES:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        self._writing.append(self._writer.submit(self._write_batch, batch))
+        while len(self._writing) > _BATCHES_AHEAD:
+            self._wait()
+
+    def _wait(self) -> None:
+        try:
+            self._writing.popleft().result()
         except OSError as error:
             raise OutputError(f"{self._path} cannot be written: {error.strerror}.") from error
 
+    def _write_batch(self, batch: list[bytes | _Stretch]) -> None:
+        buffer = bytearray()
+        for piece in batch:
+            if isinstance(piece, bytes):
+                buffer += piece
+            elif piece.stop - piece.start < _SMALL_COPY:
+                buffer += _read_fully(piece.file, piece.start, piece.stop)
+            else:
+                self._write_all(buffer)
+                buffer.clear()
+                self._copy(piece)
+        self._write_all(buffer)
+
+    def _write_all(self, data: bytes | bytearray) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) or 0 :]
+        view.release()
+
+    def _copy(self, piece: _Stretch) -> None:
+        """Let the kernel copy; file systems that cannot are read from."""
+        start, target = piece.start, self._file.fileno()
+        while start < piece.stop and hasattr(os, "copy_file_range"):
+            try:
+                copied = os.copy_file_range(piece.file, target, piece.stop - start, start)
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise
+                break
+            if not copied:
+                break
+            start += copied
+        while start < piece.stop:
+            data = _read_fully(piece.file, start, min(piece.stop, start + PART_BYTES))
+            self._write_all(data)
+            start += len(data)
+
     def commit(self) -> None:
+        self._hand_over()
+        while self._writing:
+            self._wait()
         try:
-            self._file.close()
+            if self._durable:
+                os.fsync(self._file.fileno())
+            self._close()
             self._temporary.replace(self._path)
+            if self._durable:
+                _sync_folder(self._path.parent)
         except OSError as error:
             raise OutputError(f"{self._path} cannot be written: {error.strerror}.") from error
 
     def abort(self) -> None:
-        self._file.close()
+        self._close()
         self._temporary.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        self._writer.shutdown(cancel_futures=True)
+        self._file.close()
+        for file in self._sources.values():
+            file.close()
+
+
+class _Stretch(NamedTuple):
+    """Bytes `start` to `stop` of an open file."""
+
+    file: int
+    start: int
+    stop: int
+
+
+def _read_fully(file: int, start: int, stop: int) -> bytes:
+    data = os.pread(file, stop - start, start)
+    if len(data) != stop - start:
+        raise OSError(errno.EIO, "what it is copied from was cut off")
+    return data
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class S3Storage:
@@ -155,6 +359,61 @@ class S3Storage:
             raise OutputError(f"{target} cannot be read: {reason(error)}.") from error
         except BotoCoreError as error:
             raise OutputError(f"{target} cannot be read: {reason(error)}.") from error
+
+    def below(self, name: str) -> S3Storage:
+        """The objects whose names begin with `name/`, as a storage of its own."""
+        return S3Storage(self._s3, self._location.child(name))
+
+    def remove(self, name: str) -> None:
+        """Delete an object, if it is there."""
+        target = self._location.child(name)
+        try:
+            self._s3.delete_object(Bucket=target.bucket, Key=target.key)
+        except (ClientError, BotoCoreError) as error:
+            raise OutputError(f"{target} cannot be deleted: {reason(error)}.") from error
+
+    def location(self, name: str) -> S3Location:
+        """Where an object lies."""
+        return self._location.child(name)
+
+    def open(self, name: str) -> BinaryIO | None:
+        """An object as a stream, None where there is none. Large ones are better fetched whole."""
+        data = self.read(name)
+        return None if data is None else io.BytesIO(data)
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop` of an object that exists."""
+        target = self._location.child(name)
+        try:
+            return self._s3.get_object(
+                Bucket=target.bucket, Key=target.key, Range=f"bytes={start}-{stop - 1}"
+            )["Body"].read()
+        except (ClientError, BotoCoreError) as error:
+            raise OutputError(f"{target} cannot be read: {reason(error)}.") from error
+
+    def local_copy(self, name: str, folder: Path) -> Path | None:
+        """The object, fetched into `folder`; None where there is none."""
+        target = self._location.child(name)
+        path = folder / name.replace("/", "-")
+        try:
+            self._s3.download_file(target.bucket, target.key, str(path))
+        except ClientError as error:
+            if is_hidden_or_absent(error):
+                return None
+            raise OutputError(f"{target} cannot be read: {reason(error)}.") from error
+        except (BotoCoreError, OSError) as error:
+            raise OutputError(f"{target} cannot be read: {reason(error)}.") from error
+        return path
+
+    def put_file(self, name: str, path: Path, content_type: str) -> None:
+        """Write a whole object from this machine's disk."""
+        target = self._location.child(name)
+        try:
+            self._s3.upload_file(
+                str(path), target.bucket, target.key, ExtraArgs={"ContentType": content_type}
+            )
+        except (ClientError, BotoCoreError, Boto3Error, OSError) as error:
+            raise OutputError(f"{target} cannot be written: {reason(error)}.") from error
 
     def put(self, name: str, data: bytes, content_type: str) -> None:
         """Write a whole object."""
@@ -184,8 +443,21 @@ class S3Storage:
         return _MultipartStream(self._s3, self._location.child(name), content_type)
 
 
+class _Piece(NamedTuple):
+    """A stretch of an object that is to be part of another one."""
+
+    source: Storage
+    name: str
+    start: int
+    stop: int
+
+
 class _MultipartStream:
-    """Parts of 16 MiB, growing so that S3's 10,000 parts hold 880 GB; at most three wait in memory."""
+    """Parts of 16 MiB, growing so that S3's 10,000 parts hold 880 GB; at most three wait in memory.
+
+    Stretches of other objects that are long enough to be parts are copied inside S3; shorter ones are read
+    ahead and sent again. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+    """
 
     def __init__(self, s3: S3Client, target: S3Location, content_type: str) -> None:
         self._s3 = s3
@@ -196,14 +468,54 @@ class _MultipartStream:
         self._parts: list[str] = []
         self._waiting: deque[Future[str]] = deque()
         self._pool = ThreadPoolExecutor(_UPLOADS)
+        self._pieces: deque[tuple[_Piece, Future[bytes]]] = deque()
+        self._readers = ThreadPoolExecutor(_READS_AHEAD)
 
     def write(self, data: bytes) -> None:
+        self._take_pieces(0)
+        self._append(data)
+
+    def copy(self, source: Storage, name: str, start: int, stop: int) -> None:
+        if isinstance(source, S3Storage) and stop - start >= 2 * MIN_PART_BYTES:
+            self._take_pieces(0)
+            start = self._copy_inside(source, name, start, stop)
+        while start < stop:
+            end = min(stop, start + _PIECE_BYTES)
+            piece = _Piece(source, name, start, end)
+            self._pieces.append((piece, self._readers.submit(source.read_range, name, start, end)))
+            self._take_pieces(_PIECES_AHEAD)
+            start = end
+
+    def _copy_inside(self, source: S3Storage, name: str, start: int, stop: int) -> int:
+        """Copy as much as whole parts allow without fetching it; returns where the rest begins."""
+        if 0 < len(self._buffer) < MIN_PART_BYTES:
+            missing = MIN_PART_BYTES - len(self._buffer)
+            self._append(source.read_range(name, start, start + missing))
+            start += missing
+        if self._buffer:
+            self._send()
+        while stop - start >= MIN_PART_BYTES:
+            end = stop if stop - start <= _MAX_COPY else min(start + _MAX_COPY, stop - MIN_PART_BYTES)
+            self._submit(self._copy_part, source.location(name), start, end)
+            start = end
+        return start
+
+    def _take_pieces(self, leave: int) -> None:
+        while len(self._pieces) > leave:
+            piece, data = self._pieces.popleft()
+            found = data.result()
+            if len(found) != piece.stop - piece.start:
+                raise OutputError(f"{self._target} cannot be written: {piece.name} is shorter than expected.")
+            self._append(found)
+
+    def _append(self, data: bytes) -> None:
         self._buffer += data
         sent = len(self._parts) + len(self._waiting)
         if len(self._buffer) >= PART_BYTES * (1 + sent // 1000):
             self._send()
 
     def commit(self) -> None:
+        self._take_pieces(0)
         try:
             if self._upload is None:
                 self._s3.put_object(
@@ -231,8 +543,10 @@ class _MultipartStream:
             raise OutputError(f"{self._target} cannot be written: {reason(error)}.") from error
         self._upload = None
         self._pool.shutdown()
+        self._readers.shutdown()
 
     def abort(self) -> None:
+        self._readers.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
         if self._upload is None:
             return
@@ -245,6 +559,12 @@ class _MultipartStream:
         self._upload = None
 
     def _send(self) -> None:
+        body = bytes(self._buffer)
+        self._buffer = bytearray()
+        self._submit(self._send_part, body)
+
+    def _submit(self, work: Callable[..., str], *arguments: Any) -> None:
+        """Have one part made, in the order of submission."""
         try:
             if self._upload is None:
                 self._upload = self._s3.create_multipart_upload(
@@ -255,13 +575,23 @@ class _MultipartStream:
         except (ClientError, BotoCoreError) as error:
             raise OutputError(f"{self._target} cannot be written: {reason(error)}.") from error
         number = len(self._parts) + len(self._waiting) + 1
-        self._waiting.append(self._pool.submit(self._send_part, self._upload, number, bytes(self._buffer)))
-        self._buffer = bytearray()
+        self._waiting.append(self._pool.submit(work, self._upload, number, *arguments))
 
     def _send_part(self, upload: str, number: int, body: bytes) -> str:
         return self._s3.upload_part(
             Bucket=self._target.bucket, Key=self._target.key, UploadId=upload, PartNumber=number, Body=body
         )["ETag"]
+
+    def _copy_part(self, upload: str, number: int, source: S3Location, start: int, stop: int) -> str:
+        result = self._s3.upload_part_copy(
+            Bucket=self._target.bucket,
+            Key=self._target.key,
+            UploadId=upload,
+            PartNumber=number,
+            CopySource={"Bucket": source.bucket, "Key": source.key},
+            CopySourceRange=f"bytes={start}-{stop - 1}",
+        )
+        return result["CopyPartResult"]["ETag"]
 
     def _collect(self) -> None:
         self._parts.append(self._waiting.popleft().result())

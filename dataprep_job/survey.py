@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+import json
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
 
+from dataprep_job.catalogue import RECORD_COLUMNS, RECORD_WIDTH, Catalogue
 from dataprep_job.class_list import append_classes, normal_name
 from dataprep_job.configuration import FILE_NAME, Configuration, read_configuration
 from dataprep_job.dataset_files import DatasetFiles
 from dataprep_job.defects import DefectLog, Place
+from dataprep_job.errors import FileGoneError, PictureError
 from dataprep_job.file_source import FileSource, SourceFile
-from dataprep_job.held_out import HeldOut
-from dataprep_job.labels import Box, LabelledImage, Split
+from dataprep_job.held_out import HeldOutImage
+from dataprep_job.image_header import read_header
+from dataprep_job.labels import Edges, LabelledImage, Split
+from dataprep_job.packed_index import PACKED_COLUMNS, PackedImage
 from dataprep_job.readers import READERS
-from dataprep_job.splitting import SplitChoice, choose_splits, group_of, order_of
+from dataprep_job.splitting import Splitting
 
 PACKING_ORDER: tuple[Split, ...] = ("test", "validation", "train")
 """Held-out pictures first: a copy of one is then known when it turns up among the training pictures."""
 
+_PLAN_COLUMNS = 'plan."group", plan.id, files.path, files.size, files.version, files.tag'
+
+SOURCES_LISTED = 50
 _SAME_BOX_PIXELS = 2.0
 """Formats round and count differently; two annotations of one picture this close say the same."""
 
@@ -28,120 +41,313 @@ class Earlier:
     """What the previous preparation of this dataset decided, and later ones keep."""
 
     classes: tuple[str, ...] = ()
-    held_out: HeldOut = field(default_factory=HeldOut)
+    held_out: Iterable[HeldOutImage] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedImage:
-    """One picture that is going to be opened: its labels, its file, its split and its group."""
+    """One picture that is going to be opened.
+
+    Attributes:
+        labels: what its annotation says.
+        file: where it is.
+        split: that it is going to be in.
+        group: that it belongs to, see `group_of`.
+        record_id: of its record.
+        known: how the previous preparation packed the picture of this path, if it did.
+    """
 
     labels: LabelledImage
     file: SourceFile
     split: Split
     group: str
+    record_id: int
+    known: PackedImage | None = None
+
+
+class AnnotationSource(NamedTuple):
+    """An annotation file, or a folder of them, and what it says.
+
+    Attributes:
+        path: of the file; of the folder, with its closing slash, where a format has many files.
+        format: name of the annotation format.
+        files: how many annotation files it stands for.
+        images: pictures it speaks of, among those that exist.
+        boxes: boxes it gives, before they are checked.
+    """
+
+    path: str
+    format: str
+    files: int
+    images: int
+    boxes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The plan of a preparation.
+    """What the annotations of a dataset say, and what is going to be done with it.
 
     Attributes:
-        plan: pictures in the order in which they are opened and packed.
         classes: names in id order.
+        planned: how many pictures are going to be opened.
         labelled: annotated pictures, with those that are lost already.
         pictures: all picture files.
-        formats: names of the readers that found something.
+        files: all files.
+        formats: names of the annotation formats that were found.
+        log: defects so far; what opens the pictures adds to it.
     """
 
     source: FileSource
     configuration: Configuration
-    plan: list[PlannedImage]
+    catalogue: Catalogue
     classes: list[str]
+    planned: int
     labelled: int
     pictures: int
+    files: int
     formats: list[str]
     validation_is_test: bool
     log: DefectLog
+
+    def plan(self, first_id: int = 0, last_id: int = 1 << 63) -> Iterator[PlannedImage]:
+        """Pictures in the order in which they are opened and packed; only those with first <= id < last."""
+        for split in PACKING_ORDER:
+            yield from self.plan_of(split, first_id, last_id)
+
+    def plan_of(self, split: Split, first_id: int = 0, last_id: int = 1 << 63) -> Iterator[PlannedImage]:
+        """The part of the plan that belongs to one split."""
+        columns = join = ""
+        if self.catalogue.known_schemas:
+            columns = f", {PACKED_COLUMNS}"
+            join = (
+                f"LEFT JOIN {self.catalogue.known_schemas[-1]}.packed AS packed ON packed.image = plan.image"
+            )
+        rows = self.catalogue.database.execute(
+            f"SELECT {_PLAN_COLUMNS}, {RECORD_COLUMNS}{columns} "  # noqa: S608
+            "FROM plan JOIN records ON records.seq = plan.record JOIN files ON files.path = plan.image "
+            f"{join} WHERE plan.split = ? AND plan.id BETWEEN ? AND ? ORDER BY plan.id, plan.image",
+            (split, first_id, last_id - 1),
+        )
+        for group, record_id, path, size, version, tag, *rest in rows:
+            known = rest[RECORD_WIDTH:]
+            yield PlannedImage(
+                self.catalogue.record(rest[:RECORD_WIDTH]),
+                SourceFile(path, size, version, tag),
+                split,
+                group,
+                record_id,
+                PackedImage._make(known) if known and known[0] is not None else None,
+            )
+
+    def count_between(self, first_id: int, last_id: int) -> int:
+        """How many pictures of the plan have ids with first <= id < last."""
+        query = "SELECT count(*) FROM plan WHERE id BETWEEN ? AND ?"
+        count: int = self.catalogue.one(query, (first_id, last_id - 1))
+        return count
+
+    def sources(self) -> list[AnnotationSource]:
+        """Where annotations were read from, those with most pictures first, at most `SOURCES_LISTED`."""
+        rows = self.catalogue.database.execute(
+            "SELECT CASE WHEN files.n > 20 THEN folder_of(file) ELSE file END AS origin, records.format, "
+            "count(DISTINCT file), count(*), sum(length(names)) / 4 FROM records "
+            "JOIN (SELECT format, count(DISTINCT file) AS n FROM records GROUP BY format) AS files "
+            "USING (format) GROUP BY origin, records.format ORDER BY count(*) DESC, origin LIMIT ?",
+            (SOURCES_LISTED,),
+        )
+        return [AnnotationSource(*row) for row in rows]
+
+
+def save_survey(found: Survey, path: Path) -> None:
+    """Write a survey to a file, from which `load_survey` makes it again in another process."""
+    state = {
+        "configuration": found.configuration.to_dict(),
+        "classes": found.classes,
+        "planned": found.planned,
+        "labelled": found.labelled,
+        "pictures": found.pictures,
+        "files": found.files,
+        "formats": found.formats,
+        "validation_is_test": found.validation_is_test,
+        "log": found.log.to_dict(),
+    }
+    database = found.catalogue.database
+    database.execute("CREATE TABLE IF NOT EXISTS survey (state TEXT)")
+    database.execute("DELETE FROM survey")
+    database.execute("INSERT INTO survey VALUES (?)", (json.dumps(state),))
+    found.catalogue.save(path)
+
+
+def load_survey(path: Path, source: FileSource) -> Survey:
+    """The survey that `save_survey` wrote. The file is written to, and must not be shared."""
+    catalogue = Catalogue(path)
+    state = json.loads(catalogue.one("SELECT state FROM survey"))
+    log = DefectLog.from_dict(state.pop("log"))
+    configuration = Configuration.from_dict(state.pop("configuration"))
+    return Survey(source=source, catalogue=catalogue, log=log, configuration=configuration, **state)
+
+
+class _Gathering:
+    """Puts what readers find into the catalogue."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self.formats: dict[str, None] = {}
+        self.class_order: dict[str, None] = {}
+
+    def recognise(self, name: str) -> None:
+        self.formats[name] = None
+
+    def add(self, image: LabelledImage) -> None:
+        self._catalogue.add_record(image)
+
+    def lose(self, image: str | None) -> None:
+        self._catalogue.lose(image)
+
+    def order_classes(self, names: Iterable[str]) -> None:
+        self.class_order.update(dict.fromkeys(names))
 
 
 def survey(source: FileSource, earlier: Earlier) -> Survey:
     """Read a dataset's annotations and decide on classes and splits."""
     log = DefectLog()
-    files = DatasetFiles(source, log)
+    catalogue = Catalogue()
+    files = DatasetFiles(source, log, catalogue)
     configuration = _read_configuration(files, log)
-    records: list[LabelledImage] = []
-    class_order: list[str] = []
-    formats: list[str] = []
-    lost: list[str] = []
+    gathering = _Gathering(catalogue)
     for reader in READERS:
-        reading = reader.read(files, log)
-        if reading is not None:
-            formats.append(reader.name)
-            records += reading.images
-            class_order += reading.class_order
-            lost += reading.lost
+        reader.read(files, log, gathering)
+    log.settle()
     files.report_unclaimed(frozenset({FILE_NAME}))
-    mentioned = {record.image for record in records} | set(lost)
-    unlabelled = [(Place(path), path) for path in files.pictures if path not in mentioned]
-    log.add_together("image.unlabelled", unlabelled, "No annotation speaks of {subject}.")
+    log.add_together("image.unlabelled", _unlabelled(catalogue), "No annotation speaks of {subject}.")
 
-    merged = merge(records, log)
-    labelled = len({record.image for record in records}) + len(lost)
-    named = _Names(configuration, log)
-    usable = named.apply(merged)
-    named.report(class_order)
-    found = {box.name for image in usable for box in image.boxes}
-    ordered = [name for name in map(named.spell, class_order) if name in found]
-    classes = append_classes(earlier.classes, [*ordered, *sorted(found)])
-    choice = choose_splits(usable, earlier.held_out, configuration.validation, log)
+    names = _Names(catalogue, configuration, log)
+    splitting = Splitting(catalogue, log)
+    merging = _Merging(source, catalogue, names, log)
+    splitting.add(merging.usable())
+    merging.report()
+    names.report(gathering.class_order)
+    found = {name for name in names.used if name is not None}
+    ordered = [name for name in map(names.spell, gathering.class_order) if name in found]
+    splitting.hold_out(earlier.held_out)
+    validation_is_test = splitting.choose(configuration.validation)
+    labelled = "SELECT (SELECT count(DISTINCT image) FROM records) + (SELECT count(*) FROM lost)"
     return Survey(
         source=source,
         configuration=configuration,
-        plan=_plan(usable, files, choice),
-        classes=classes,
-        labelled=labelled - named.background,
-        pictures=len(files.pictures),
-        formats=formats,
-        validation_is_test=choice.validation_is_test,
+        catalogue=catalogue,
+        classes=append_classes(earlier.classes, [*ordered, *sorted(found)]),
+        planned=catalogue.one("SELECT count(*) FROM plan"),
+        labelled=catalogue.one(labelled) - merging.background,
+        pictures=catalogue.one("SELECT count(*) FROM files WHERE is_picture"),
+        files=catalogue.one("SELECT count(*) FROM files"),
+        formats=list(gathering.formats),
+        validation_is_test=validation_is_test,
         log=log,
     )
 
 
 def _read_configuration(files: DatasetFiles, log: DefectLog) -> Configuration:
-    if FILE_NAME not in files.by_path:
+    if not files.has(FILE_NAME):
         return Configuration()
     data = files.read(FILE_NAME)
     return Configuration() if data is None else read_configuration(data, FILE_NAME, log)
 
 
-def _plan(usable: Sequence[LabelledImage], files: DatasetFiles, choice: SplitChoice) -> list[PlannedImage]:
-    plan = [
-        PlannedImage(image, files.by_path[image.image], choice.splits[image.image], group_of(image.image))
-        for image in usable
-    ]
-    plan.sort(key=lambda one: (PACKING_ORDER.index(one.split), order_of(one.labels.image)))
-    return plan
+def _unlabelled(catalogue: Catalogue) -> Iterator[tuple[Place, str]]:
+    rows = catalogue.database.execute(
+        "SELECT path FROM files WHERE is_picture AND path NOT IN (SELECT image FROM records) "
+        "AND path NOT IN (SELECT image FROM lost WHERE image IS NOT NULL) ORDER BY path"
+    )
+    return ((Place(path), path) for (path,) in rows)
 
 
-def merge(records: Sequence[LabelledImage], log: DefectLog) -> list[LabelledImage]:
+class _Merging:
     """One record a picture. Where two annotations differ neither can be trusted: the picture is left out."""
-    by_image: dict[str, list[LabelledImage]] = defaultdict(list)
-    for record in records:
-        by_image[record.image].append(record)
-    merged: list[LabelledImage] = []
-    repeated: list[tuple[Place, str]] = []
-    for image, group in by_image.items():
-        first = group[0]
-        differing = next((other for other in group[1:] if not _say_the_same(first, other)), None)
-        if differing is not None:
-            message = f"{image} is labelled differently in {first.place} and here; it is left out."
-            log.add("labels.conflict", differing.place, message)
-            continue
-        if len(group) > 1:
-            repeated.append((group[1].place, f"{image} in {first.place} and {group[1].place}"))
-        merged.append(replace(first, split=_one_split(group, log)) if len(group) > 1 else first)
-    log.add_together("labels.repeated", repeated, "The same boxes are given twice: {subject}.")
-    return merged
+
+    def __init__(self, source: FileSource, catalogue: Catalogue, names: _Names, log: DefectLog) -> None:
+        self._source = source
+        self._catalogue = catalogue
+        self._names = names
+        self._log = log
+        self._repeated = log.bundle("labels.repeated", "The same boxes are given twice: {subject}.")
+        self._empty = log.bundle("image.background", "No box to train on: {subject}.")
+        self.background = 0
+
+    def usable(self) -> Iterator[tuple[str, int, Split | None]]:
+        """The pictures that have boxes to train on: path, `records.seq` and the split that the data names."""
+        rows = self._catalogue.database.execute(
+            'SELECT image, seq, split, names, file, "where" FROM records ORDER BY image, seq'
+        )
+        for image, group in groupby(rows, key=itemgetter(0)):
+            (_, record, split, boxes, *place), *others = group
+            if others:
+                chosen = self._chosen(record, [row[1] for row in others])
+                if chosen is None:
+                    continue
+                split = chosen.split
+            ids = array("i", boxes)
+            if self._names.keeps_any(ids):
+                yield image, record, split
+            elif not self._names.are_all_bad(ids):
+                self.background += 1
+                self._empty.add(Place(*place), image)
+
+    def report(self) -> None:
+        """Note what was gathered in bundles."""
+        self._log.settle()
+
+    def _chosen(self, record: int, others: Sequence[int]) -> LabelledImage | None:
+        first, *rest = [self._record(seq) for seq in (record, *others)]
+        same = [self._say_the_same(first, other) for other in rest]
+        if not all(same):
+            differing = rest[same.index(False)]
+            message = f"{first.image} is labelled differently in {first.place} and here; it is left out."
+            self._log.add("labels.conflict", differing.place, message, images=(first.image,))
+            return None
+        self._repeated.add(rest[0].place, f"{first.image} in {first.place} and {rest[0].place}")
+        return replace(first, split=_one_split([first, *rest], self._log))
+
+    def _record(self, seq: int) -> LabelledImage:
+        query = f"SELECT {RECORD_COLUMNS} FROM records WHERE seq = ?"  # noqa: S608
+        row = self._catalogue.database.execute(query, (seq,)).fetchone()
+        return self._catalogue.record(row, as_annotated=True)
+
+    def _say_the_same(self, one: LabelledImage, other: LabelledImage) -> bool:
+        if len(one.boxes) != len(other.boxes):
+            return False
+        left = list(zip([box.name for box in other.boxes], self._edges(other, one), strict=True))
+        for box, edges in zip(one.boxes, self._edges(one, other), strict=True):
+            name = self._names.spell(box.name)
+            match = next(
+                (
+                    candidate
+                    for candidate in left
+                    if self._names.spell(candidate[0]) == name
+                    and all(abs(a - b) <= _SAME_BOX_PIXELS for a, b in zip(candidate[1], edges, strict=True))
+                ),
+                None,
+            )
+            if match is None:
+                return False
+            left.remove(match)
+        return True
+
+    def _edges(self, image: LabelledImage, other: LabelledImage) -> list[Edges]:
+        """The boxes' edges in pixels."""
+        if not image.is_relative:
+            return [box.edges for box in image.boxes]
+        width, height = other.declared_size or self._real_size(image.image)
+        return [box.edges.absolute(width, height) for box in image.boxes]
+
+    def _real_size(self, path: str) -> tuple[int, int]:
+        """The displayed size of a picture; 1 x 1 where it cannot be read, which its inspection reports."""
+        row = self._catalogue.database.execute(
+            "SELECT path, size, version, tag FROM files WHERE path = ?", (path,)
+        ).fetchone()
+        try:
+            return read_header(self._source.read(SourceFile(*row))).displayed
+        except (FileGoneError, PictureError):
+            return 1, 1
 
 
 def _one_split(group: Sequence[LabelledImage], log: DefectLog) -> Split | None:
@@ -153,71 +359,49 @@ def _one_split(group: Sequence[LabelledImage], log: DefectLog) -> Split | None:
     return next((split for split in PACKING_ORDER if split in splits), None)
 
 
-def _say_the_same(one: LabelledImage, other: LabelledImage) -> bool:
-    if len(one.boxes) != len(other.boxes):
-        return False
-    left = list(other.boxes)
-    for box in one.boxes:
-        match = next(
-            (
-                candidate
-                for candidate in left
-                if candidate.name == box.name
-                and all(
-                    abs(a - b) <= _SAME_BOX_PIXELS for a, b in zip(candidate.edges, box.edges, strict=True)
-                )
-            ),
-            None,
-        )
-        if match is None:
-            return False
-        left.remove(match)
-    return True
-
-
 class _Names:
     """Class names as the dataset's owner wants them: spelled alike, renamed, without the ignored ones."""
 
-    def __init__(self, configuration: Configuration, log: DefectLog) -> None:
+    def __init__(self, catalogue: Catalogue, configuration: Configuration, log: DefectLog) -> None:
         self._rename = {
             normal_name(old) or old: normal_name(new) or new for old, new in configuration.rename.items()
         }
         self._ignore = {normal_name(name) or name for name in configuration.ignore}
+        self._catalogue = catalogue
         self._log = log
-        self._seen: Counter[str] = Counter()
-        self._spelled: dict[str, str | None] = {}
-        self.background = 0
+        self._spelled = [normal_name(name) for name in catalogue.names]
+        self._bad = {name_id for name_id, name in enumerate(self._spelled) if name is None}
+        self.used: list[str | None] = []
+        """The class of every name as annotated, by its id; None where its boxes are left out."""
+        for name in self._spelled:
+            renamed = None if name is None else self._rename.get(name, name)
+            self.used.append(None if renamed is None or renamed in self._ignore else renamed)
+        self._kept = {name_id for name_id, name in enumerate(self.used) if name is not None}
+        catalogue.use_classes(self.used)
 
     def spell(self, name: str) -> str | None:
         """The name to use; None where it cannot be a class name."""
-        if name not in self._spelled:
-            self._spelled[name] = normal_name(name)
-        spelled = self._spelled[name]
+        spelled = normal_name(name)
         return None if spelled is None else self._rename.get(spelled, spelled)
 
-    def apply(self, images: Sequence[LabelledImage]) -> list[LabelledImage]:
-        """The pictures that have boxes to train on."""
-        usable: list[LabelledImage] = []
-        background: list[tuple[Place, str]] = []
-        for image in images:
-            boxes = [named for box in image.boxes if (named := self._apply_to_box(box)) is not None]
-            kept = tuple(box for box in boxes if box.name not in self._ignore)
-            if kept:
-                usable.append(replace(image, boxes=kept))
-            elif boxes or not image.boxes:
-                background.append((image.place, image.image))
-        self._log.add_together("image.background", background, "No box to train on: {subject}.")
-        self.background = len(background)
-        return usable
+    def keeps_any(self, ids: Iterable[int]) -> bool:
+        """Whether a box with one of these names is trained on."""
+        return not self._kept.isdisjoint(ids)
 
-    def report(self, class_order: Sequence[str]) -> None:
-        """Names in nestbox.yaml that the data lacks, and names that look alike."""
-        known = set(self._seen) | {normal_name(name) for name in class_order}
+    def are_all_bad(self, ids: Sequence[int]) -> bool:
+        """Whether none of the names, of which there is at least one, can be a class name."""
+        return len(ids) > 0 and self._bad.issuperset(ids)
+
+    def report(self, class_order: Iterable[str]) -> None:
+        """Names that cannot be used, names in nestbox.yaml that the data lacks, and names that look alike."""
+        self._report_bad()
+        seen = {name for name in self._spelled if name is not None}
+        known = seen | {normal_name(name) for name in class_order}
         for name in sorted((set(self._rename) | self._ignore) - known - set(self._rename.values())):
-            message = f"The data lacks {name!r}. It has: {', '.join(sorted(self._seen))[:300]}."
+            message = f"The data lacks {name!r}. It has: {', '.join(sorted(seen))[:300]}."
             self._log.add("config.unknown-class", Place(FILE_NAME), message)
         alike: dict[str, set[str]] = defaultdict(set)
-        for name in self._seen:
+        for name in seen:
             used = self._rename.get(name, name)
             alike["".join(filter(str.isalnum, used.casefold()))].add(used)
         for names in alike.values():
@@ -226,10 +410,12 @@ class _Names:
                     "class.similar-names", Place(""), f"Are these one class? {', '.join(sorted(names))}."
                 )
 
-    def _apply_to_box(self, box: Box) -> Box | None:
-        name = self.spell(box.name)
-        if name is None:
-            self._log.add("class.bad-name", box.place, f"{box.name[:120]!r} cannot be a class name.")
-            return None
-        self._seen[self._spelled[box.name] or name] += 1
-        return box if name == box.name else replace(box, name=name)
+    def _report_bad(self) -> None:
+        if not self._bad:
+            return
+        rows = self._catalogue.database.execute(f"SELECT {RECORD_COLUMNS} FROM records ORDER BY seq")  # noqa: S608
+        for row in rows:
+            for box in self._catalogue.record(row, as_annotated=True).boxes:
+                if normal_name(box.name) is None:
+                    message = f"{box.name[:120]!r} cannot be a class name."
+                    self._log.add("class.bad-name", box.place, message)

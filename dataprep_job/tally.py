@@ -2,63 +2,91 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dataprep_job.annotation_formats import FORMAT_TITLES
 from dataprep_job.defects import Defect, DefectLog, Place
-from dataprep_job.held_out import HeldOut
-from dataprep_job.inspection import ImageBox, Photo
+from dataprep_job.inspection import Photo
 from dataprep_job.labels import Split
-from dataprep_job.survey import PACKING_ORDER, PlannedImage, Survey
+from dataprep_job.recordio import label_objects
+from dataprep_job.survey import PACKING_ORDER, Survey
 
 MAX_DEFECT_RATE = 0.2
 """Above this share of unusable pictures something went wrong with the upload itself."""
 
-_FORMATS_READ = "Pascal VOC (one XML file a picture) or CUB-200-2011 (images.txt, bounding_boxes.txt, …)"
+_FORMATS_READ = f"one of: {', '.join(FORMAT_TITLES.values())}"
 
 
 @dataclass(slots=True)
 class SplitCounts:
-    """Usable pictures, their boxes by class name, and the largest number of boxes on one of them."""
+    """Usable pictures, their boxes by class name, and the largest number of boxes on one of them.
+
+    `pictures`: how many of the pictures have boxes of a class, by its name.
+    """
 
     images: int = 0
     boxes: Counter[str] = field(default_factory=Counter)
+    pictures: Counter[str] = field(default_factory=Counter)
     most_boxes: int = 0
 
 
 class Tally:
     """Takes opened pictures in packing order (held-out ones first) and decides which of them are used."""
 
-    def __init__(self, survey: Survey, earlier: HeldOut) -> None:
+    def __init__(self, survey: Survey) -> None:
         self._classes = survey.classes
         self._log: DefectLog = survey.log
         self._survey = survey
-        self._earlier = earlier
+        self._catalogue = survey.catalogue
+        self._database = survey.catalogue.database
+        self._database.execute(
+            "CREATE TABLE used (digest BLOB PRIMARY KEY, image TEXT, split TEXT, is_named INTEGER, "
+            "label BLOB) WITHOUT ROWID"
+        )
+        self._any_held = self._catalogue.one("SELECT 1 FROM held_digests LIMIT 1") is not None
         self._duplicates = 0
-        self._seen: dict[bytes, tuple[PlannedImage, Split, tuple[ImageBox, ...]]] = {}
         self.splits: dict[Split, SplitCounts] = {split: SplitCounts() for split in PACKING_ORDER}
+        self.box_shares: Counter[int] = Counter()
+        """Boxes by size: the class of `SHARE_CLASSES` that the square root of their share belongs to."""
+        self.picture_sizes: Counter[tuple[int, int]] = Counter()
+        """Pictures by displayed width and height, of the first thousand sizes met; the rest under (0, 0)."""
 
     def add(self, photo: Photo) -> Split | None:
         """Count one picture. Returns the split that it is used in, None where it is left out."""
-        self._log.extend(photo.defects)
+        if photo.defects:
+            self._log.extend(photo.defects)
         if not photo.boxes:
             return None
-        twin = self._seen.get(photo.digest)
-        if twin is not None:
-            self._log.append(self._duplicate(photo, *twin))
-            return None
-        split = photo.plan.split
-        if split == "train":
+        plan = photo.plan
+        split = plan.split
+        if self._any_held and split == "train":
             # A picture that was held out under another name comes back: it stays held out.
-            held = self._earlier.digests.get(photo.digest)
+            held = self._catalogue.one("SELECT split FROM held_digests WHERE digest = ?", (photo.digest,))
             if held is not None:
                 split = "validation" if self._survey.validation_is_test else held
-        self._seen[photo.digest] = (photo.plan, split, photo.boxes)
+        boxes = photo.boxes
+        added = self._database.execute(
+            "INSERT OR IGNORE INTO used VALUES (?, ?, ?, ?, ?)",
+            (photo.digest, plan.labels.image, split, plan.labels.split is not None, photo.label),
+        )
+        if not added.rowcount:
+            self._log.append(self._duplicate(photo))
+            return None
         counts = self.splits[split]
         counts.images += 1
-        counts.boxes.update(self._classes[box.class_id] for box in photo.boxes)
-        counts.most_boxes = max(counts.most_boxes, len(photo.boxes))
+        counts.most_boxes = max(counts.most_boxes, len(boxes))
+        width, height = photo.width, photo.height
+        for class_id, edges in boxes:
+            counts.boxes[self._classes[class_id]] += 1
+            self.box_shares[share_class(edges.area / (width * height))] += 1
+        counts.pictures.update({self._classes[class_id] for class_id, _ in boxes})
+        size = (width, height)
+        is_counted = size in self.picture_sizes or len(self.picture_sizes) < _SIZES_COUNTED
+        self.picture_sizes[size if is_counted else (0, 0)] += 1
         return split
 
     @property
@@ -80,21 +108,22 @@ class Tally:
         for name, boxes in self.class_boxes().items():
             if boxes == 0:
                 continue
+            has = f"{name!r} has {boxes:,} {'box' if boxes == 1 else 'boxes'}, none"
             if not self.splits["train"].boxes[name]:
-                message = f"{name!r} has {boxes:,} boxes, none of them in the train split."
+                message = f"{has} in the train split."
                 self._log.add("class.not-in-train", Place(""), message)
             if not self.splits["validation"].boxes[name]:
-                message = f"{name!r} has {boxes:,} boxes, none of them in the validation split."
+                message = f"{has} in the validation split."
                 self._log.add("class.not-in-validation", Place(""), message)
         return self._reasons()
 
     def _reasons(self) -> list[str]:
         survey = self._survey
         if not survey.formats:
-            if not survey.source.files():
+            if not survey.files:
                 return ["The dataset is empty: upload pictures and their annotations."]
-            files = len(survey.source.files())
-            return [f"No annotations were recognised among {files:,} files. Upload them as {_FORMATS_READ}."]
+            found = f"No annotations were recognised among {survey.files:,} files."
+            return [f"{found} Upload them as {_FORMATS_READ}."]
         reasons: list[str] = []
         unusable = survey.labelled - self.images - self._duplicates
         if survey.labelled and unusable > MAX_DEFECT_RATE * survey.labelled:
@@ -109,21 +138,20 @@ class Tally:
         empty = [split for split in _MEND_EMPTY if not self.splits[split].images]
         return reasons + [f"The {split} split is empty: {_MEND_EMPTY[split]}" for split in empty]
 
-    def _duplicate(
-        self, photo: Photo, twin: PlannedImage, twin_split: Split, twin_boxes: tuple[ImageBox, ...]
-    ) -> Defect:
+    def _duplicate(self, photo: Photo) -> Defect:
         self._duplicates += 1
+        other, split, is_named, label = self._database.execute(
+            "SELECT image, split, is_named, label FROM used WHERE digest = ?", (photo.digest,)
+        ).fetchone()
         place = Place(photo.plan.labels.image)
-        other = twin.labels.image
-        if not _same_boxes(photo.boxes, twin_boxes):
+        if label_objects(label) != label_objects(photo.label):
             message = f"The same picture as {other}, but labelled differently; only {other} is used."
-            return Defect("labels.conflict", place, message)
-        if photo.plan.split != twin_split and photo.plan.labels.split and twin.labels.split:
-            message = (
-                f"The same picture as {other}, which is in the {twin_split} split; only that one is used."
-            )
-            return Defect("image.duplicate-across-splits", place, message)
-        return Defect("image.duplicate", place, f"The same picture as {other}; only that one is used.")
+            return Defect("labels.conflict", place, message, images=(place.file, other))
+        if photo.plan.split != split and photo.plan.labels.split and is_named:
+            message = f"The same picture as {other}, which is in the {split} split; only that one is used."
+            return Defect("image.duplicate-across-splits", place, message, images=(place.file, other))
+        message = f"The same picture as {other}; only that one is used."
+        return Defect("image.duplicate", place, message, images=(place.file, other))
 
 
 _MEND_EMPTY: Mapping[Split, str] = {
@@ -132,7 +160,11 @@ _MEND_EMPTY: Mapping[Split, str] = {
 }
 
 
-def _same_boxes(one: tuple[ImageBox, ...], other: tuple[ImageBox, ...]) -> bool:
-    return sorted((box.class_id, *box.edges) for box in one) == sorted(
-        (box.class_id, *box.edges) for box in other
-    )
+SHARE_CLASSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
+"""Upper ends of the classes of box sizes: the square root of a box's share of its picture's area."""
+_SIZES_COUNTED = 1000
+
+
+def share_class(share: float) -> int:
+    """The index of the class that a box belongs to; the last one is open."""
+    return bisect_left(SHARE_CLASSES, math.sqrt(share))

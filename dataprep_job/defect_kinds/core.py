@@ -1,35 +1,13 @@
-"""Every kind of defect: its stable code, how bad it is, its title and how to mend it. Said only here.
+"""Kinds of defects that do not belong to one annotation format: files, nestbox.yaml, pictures, boxes, splits.
 
-`error`: something is left out of training or cannot be trusted. `warning`: nothing is lost, but look at it.
-Codes are relied on by people's scripts: add new ones, never change the meaning of an old one.
+The rows of Caltech-UCSD Birds and Pascal VOC, the first two formats, are here as well.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataprep_job.defect_kinds.kind import Row
 
-Severity = Literal["error", "warning"]
-
-
-@dataclass(frozen=True, slots=True)
-class DefectKind:
-    """One kind of defect. `title` heads its group in reports; `hint` tells the annotation team what to do."""
-
-    code: str
-    severity: Severity
-    title: str
-    hint: str
-
-
-def _kinds(*rows: tuple[str, Severity, str, str]) -> dict[str, DefectKind]:
-    kinds = {code: DefectKind(code, severity, title, hint) for code, severity, title, hint in rows}
-    if len(kinds) != len(rows):
-        raise ValueError("A defect code is registered twice.")
-    return kinds
-
-
-KINDS: dict[str, DefectKind] = _kinds(
+ROWS: tuple[Row, ...] = (
     # Files
     (
         "file.gone",
@@ -47,7 +25,7 @@ KINDS: dict[str, DefectKind] = _kinds(
         "file.not-understood",
         "warning",
         "Files no reader understands",
-        "Remove the files, or export the annotations as Pascal VOC or in CUB-200-2011's layout.",
+        "Remove the files, or export them as COCO, Pascal VOC, YOLO or another format that is read.",
     ),
     (
         "path.outside",
@@ -158,6 +136,12 @@ KINDS: dict[str, DefectKind] = _kinds(
         "Upload the picture, or remove its annotation.",
     ),
     (
+        "image.ambiguous",
+        "error",
+        "Annotation fits more than one picture",
+        "Write the picture's path in the dataset into the annotation, or give every picture its own name.",
+    ),
+    (
         "image.unlabelled",
         "warning",
         "Pictures without annotation",
@@ -250,6 +234,18 @@ KINDS: dict[str, DefectKind] = _kinds(
     ),
     ("box.too-small", "error", "Box thinner than a pixel", "Draw the box again, or remove it."),
     ("box.duplicate", "warning", "The same box twice", "Remove one of the two boxes; only one is used."),
+    (
+        "shape.hull",
+        "warning",
+        "Outline used as a box",
+        "Nothing to do, unless the box around a turned or slanted shape is too loose: then draw a box.",
+    ),
+    (
+        "shape.skipped",
+        "warning",
+        "Shape that is no box",
+        "Draw a box around the object if the detector is to learn it; the shape itself is left out.",
+    ),
     # Classes
     (
         "class.bad-name",

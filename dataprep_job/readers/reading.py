@@ -1,36 +1,109 @@
-"""What a reader of an annotation format promises."""
+"""What a reader of annotations promises, and where it puts what it finds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from dataprep_job.dataset_files import DatasetFiles
-from dataprep_job.defects import DefectLog
+from dataprep_job.defects import DefectLog, Place, at_line
+from dataprep_job.json_stream import JsonEntry, JsonError
 from dataprep_job.labels import LabelledImage
 
 
-@dataclass(slots=True)
-class Reading:
-    """Everything one reader found in a dataset.
+class Findings(Protocol):
+    """Receives what readers find, one picture at a time: memory must not grow with the dataset."""
 
-    Attributes:
-        images: one record per annotation of an existing picture; without boxes where the annotation has none.
-        class_order: class names in the order in which they should get their ids.
-        lost: annotated pictures that cannot be used at all (missing, damaged annotation), each with its
-            defect in the log: the picture's path, empty where it is not known.
-    """
+    def recognise(self, name: str) -> None:
+        """Note that the dataset holds annotations of a format (a key of `FORMAT_TITLES`), usable or not."""
+        ...
 
-    images: list[LabelledImage] = field(default_factory=list)
-    class_order: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
+    def add(self, image: LabelledImage) -> None:
+        """Take one record: everything one annotation says about one existing picture.
+
+        Two records of one picture are two annotations of it, which must then say the same. Without boxes the
+        annotation says that nothing is on the picture. All boxes of a record come from one file.
+        """
+        ...
+
+    def lose(self, image: str | None) -> None:
+        """Note an annotated picture that cannot be used at all (missing, damaged annotation).
+
+        Its defect is in the log already. `image` is None where the picture's path is not known.
+        """
+        ...
+
+    def order_classes(self, names: Iterable[str]) -> None:
+        """Name classes in the order in which they should get their ids (those with no box get none)."""
+        ...
 
 
 class Reader(Protocol):
-    """Reads one annotation format, wherever it lies in the dataset. Keeps no state between calls."""
+    """Reads annotations of one kind, wherever they lie in the dataset. Keeps no state between calls."""
+
+    def read(self, files: DatasetFiles, log: DefectLog, findings: Findings) -> None:
+        """Find, claim and read every annotation file of this kind. Bad data never raises."""
+        ...
+
+
+class JsonFile:
+    """One JSON file that a format has recognised."""
+
+    def __init__(self, path: str, log: DefectLog, entries: Callable[[], Iterator[JsonEntry]]) -> None:
+        """`entries`: begins to read the file anew; may raise JsonError."""
+        self.path = path
+        self.is_broken = False
+        """Whether `entries` met a mistake in the JSON; everything before it has been yielded."""
+        self._log = log
+        self._entries = entries
+
+    def entries(self) -> Iterator[JsonEntry]:
+        """Every entry in order (see `json_entries`), again on each call; a broken file becomes a defect."""
+        count = 0
+        try:
+            for entry in self._entries():
+                yield entry
+                count += 1
+        except JsonError as error:
+            if not self.is_broken:
+                self.is_broken = True
+                self._log.add(
+                    "json.broken",
+                    at_line(self.path, error.line),
+                    f"{error}; {count:,} entries stand before that.",
+                )
+
+    def place(self, entry: JsonEntry, inner: str = "") -> Place:
+        """Where an entry is, as a JSON pointer; `inner` is appended to it, for instance `/shapes/3`."""
+        return Place(self.path, (entry.pointer + inner) or None)
+
+
+class JsonFormat(Protocol):
+    """One of the formats that are kept in JSON files, for one dataset.
+
+    `JsonReader` makes one of each kind with `(files, log, findings)`, opens every file once and asks them. A
+    format may keep state of bounded size between files.
+    """
 
     name: str
 
-    def read(self, files: DatasetFiles, log: DefectLog) -> Reading | None:
-        """Every record of this format, None where the dataset holds none. Bad data never raises."""
+    def recognises(self, head: Sequence[JsonEntry]) -> bool:
+        """Whether a file is of this format (a broken one included).
+
+        Args:
+            head: the first entries; of a long file the first few of every section (member) seen so far, and
+                the format is asked again when a new section begins. Never rely on a section being absent.
+        """
         ...
+
+    def read(self, file: JsonFile) -> None:
+        """Read one recognised file, which is claimed and `recognise`d already. Bad data never raises."""
+        ...
+
+    def finish(self) -> None:
+        """Called once after the last file, where any was read: the place to name the order of classes."""
+        ...
+
+
+JsonFormatMaker = Callable[[DatasetFiles, DefectLog, Findings], JsonFormat]
+"""The class of a format, as it stands in `JSON_FORMATS`."""

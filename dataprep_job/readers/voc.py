@@ -6,110 +6,107 @@ Elements are found by name, never by position, and `<path>` (the annotator's own
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from posixpath import basename, dirname
 
 from dataprep_job.dataset_files import PICTURE_EXTENSIONS, DatasetFiles, extension, split_of_folders, stem
 from dataprep_job.defects import DefectLog, Place, at_line
 from dataprep_job.labels import Box, Edges, LabelledImage, Split
-from dataprep_job.lined_xml import Element, XmlError, XmlRefusedError, parse_xml
-from dataprep_job.readers.reading import Reading
+from dataprep_job.lined_xml import Element, XmlError, XmlRefusedError
+from dataprep_job.readers.json_values import number, picture_size
+from dataprep_job.readers.reading import Findings
+
+MAX_OBJECTS = 100_000
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _SPLIT_LISTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "validation"), ("test", "test"))
 _PICTURE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img")
 
-Found = list[tuple[Place, str]]
 
-
-class VocReader:
-    """Reads every XML file whose root is `<annotation>` and which describes one picture."""
+class VocFiles:
+    """Reads every XML file that it is given whose root is `<annotation>` and which describes one picture."""
 
     name = "voc"
 
-    def read(self, files: DatasetFiles, log: DefectLog) -> Reading | None:
-        """Every VOC annotation of the dataset."""
-        return _Dataset(files, log).read()
-
-
-@dataclass(slots=True)
-class _Harmless:
-    """Mistakes that one tool makes in every file: reported together."""
-
-    without_extension: Found = field(default_factory=list)
-    mismatch: Found = field(default_factory=list)
-    size_missing: Found = field(default_factory=list)
-
-
-class _Dataset:
-    """One pass over the XML files of a dataset."""
-
-    def __init__(self, files: DatasetFiles, log: DefectLog) -> None:
+    def __init__(self, files: DatasetFiles, log: DefectLog, findings: Findings) -> None:
         self._files = files
         self._log = log
-        self._harmless = _Harmless()
+        self._findings = findings
+        self._without_extension = log.bundle(
+            "voc.filename-without-extension", "<filename> lacks the extension: {subject}."
+        )
+        self._mismatch = log.bundle(
+            "voc.filename-mismatch", "<filename> names another picture than the file itself: {subject}."
+        )
+        self._size_missing = log.bundle("voc.size-missing", "No usable <size> is given: {subject}.")
         self._splits = _SplitLists(files, log)
-        self._found = 0
+        self._names: set[str] = set()
 
-    def read(self) -> Reading | None:
-        reading = Reading()
-        for file, data in self._files.read_many(self._files.unclaimed("xml")):
-            self._read_file(file.path, data, reading)
-        if not self._found:
-            return None
-        self._report_harmless()
-        self._splits.report_unknown()
-        reading.class_order = sorted({box.name for image in reading.images for box in image.boxes})
-        return reading
-
-    def _read_file(self, path: str, data: bytes, reading: Reading) -> None:
+    def read(self, path: str, root: Element, elements: Iterable[tuple[Element, Element]]) -> None:
+        """Read one file, whose root is `<annotation>`, from the finished children of that root."""
+        parts = _Parts(root.line)
         try:
-            root = parse_xml(data)
+            for _, element in elements:
+                self._read_part(path, element, parts)
         except XmlError as error:
-            # Broken XML is ours when it says so or belongs to a picture; otherwise nobody understands it.
-            if b"<annotation>" in data[:65536] or self._files.pictures_with_stem(stem(path)):
-                self._claim(path)
-                code = "xml.dtd" if isinstance(error, XmlRefusedError) else "voc.bad-xml"
-                where = f"line {error.line}" if error.line else None
-                self._log.add(code, Place(path, where), str(error))
-                reading.lost.append(self._choose(self._files.pictures_with_stem(stem(path)), path, "") or "")
+            self.read_broken(path, error)
             return
-        if root.tag != "annotation" or not any(root.first(tag) for tag in ("object", "size", "filename")):
+        if not parts.objects and parts.size is None and parts.filename is None:
             return
         self._claim(path)
-        image = self._picture_of(path, root)
-        if image is None:
-            reading.lost.append("")
+        image = self._picture_of(path, parts)
+        if image is None or (parts.objects and not parts.found):
+            self._findings.lose(image)
             return
-        boxes = self._boxes(path, root)
-        if boxes is None:
-            reading.lost.append(image)
-            return
-        reading.images.append(
+        boxes = parts.boxes(path)
+        self._names.update(box.name for box in boxes)
+        self._findings.add(
             LabelledImage(
                 image=image,
                 boxes=boxes,
-                declared_size=self._declared_size(path, root),
+                declared_size=self._declared_size(path, parts),
                 split=self._splits.split_of(path, image),
                 place=Place(path),
-                format=VocReader.name,
+                format=self.name,
             )
         )
 
+    def read_broken(self, path: str, error: XmlError) -> None:
+        """Note that a file which should be an annotation is no XML, or refused."""
+        self._claim(path)
+        code = "xml.dtd" if isinstance(error, XmlRefusedError) else "voc.bad-xml"
+        self._log.add(code, Place(path, f"line {error.line}" if error.line else None), str(error))
+        self._findings.lose(self._choose(self._files.pictures_with_stem(stem(path)), path, ""))
+
+    def finish(self) -> None:
+        """Say what is known once every file has been read."""
+        self._splits.report_unknown()
+        self._findings.order_classes(sorted(self._names))
+
+    def _read_part(self, path: str, element: Element, parts: _Parts) -> None:
+        if element.tag == "object":
+            parts.objects += 1
+            if parts.objects > MAX_OBJECTS:
+                raise XmlError(f"The file holds more than {MAX_OBJECTS:,} objects.", element.line)
+            corners = self._corners(path, element)
+            if corners is not None:
+                parts.found.append((element.text_of("name") or "", corners, element.line))
+        elif element.tag == "size":
+            parts.size = parts.size or element
+        elif element.tag == "filename":
+            parts.filename = parts.filename or element
+
     def _claim(self, path: str) -> None:
-        self._found += 1
+        self._findings.recognise(self.name)
         self._files.claim(path)
         self._splits.meet(path)
 
-    def _picture_of(self, path: str, root: Element) -> str | None:
+    def _picture_of(self, path: str, parts: _Parts) -> str | None:
         """The picture an annotation describes: the one of its own name, else the one it names."""
-        written = root.text_of("filename") or ""
+        written = parts.filename.text if parts.filename else ""
         named = basename(written.replace("\\", "/"))
-        line = element.line if (element := root.first("filename")) else root.line
-        place = at_line(path, line)
+        place = at_line(path, parts.filename.line if parts.filename else parts.line)
         if ".." in written.replace("\\", "/").split("/"):
             self._log.add("path.outside", place, f"<filename> {written[:200]!r} leads out of the dataset.")
             return None
@@ -117,9 +114,9 @@ class _Dataset:
         if own is not None:
             if named and named != basename(own):
                 if named == stem(own):
-                    self._harmless.without_extension.append((place, named))
+                    self._without_extension.add(place, named)
                 else:
-                    self._harmless.mismatch.append((place, f"{named[:200]!r} in {path}"))
+                    self._mismatch.add(place, f"{named[:200]!r} in {path}")
             return own
         if extension(named) in PICTURE_EXTENSIONS:
             candidates = self._files.pictures_named(named) or self._files.pictures_with_stem(stem(named))
@@ -146,30 +143,12 @@ class _Dataset:
             default=None,
         )
 
-    def _declared_size(self, path: str, root: Element) -> tuple[int, int] | None:
-        size = root.first("size")
-        width = _number(size.text_of("width")) if size else None
-        height = _number(size.text_of("height")) if size else None
-        if width is None or height is None or width < 1 or height < 1:
-            self._harmless.size_missing.append((at_line(path, size.line if size else root.line), path))
-            return None
-        return round(width), round(height)
-
-    def _boxes(self, path: str, root: Element) -> tuple[Box, ...] | None:
-        """The boxes in 0-based continuous pixels; None, with defects, where none of the objects is usable."""
-        objects = list(root.all("object"))
-        found = [(one, corners) for one in objects if (corners := self._corners(path, one)) is not None]
-        if objects and not found:
-            return None
-        is_one_based = all(edge.is_integer() for _, corners in found for edge in corners)
-        return tuple(
-            Box(
-                one.text_of("name") or "",
-                _from_one_based(corners) if is_one_based else corners,
-                at_line(path, one.line),
-            )
-            for one, corners in found
-        )
+    def _declared_size(self, path: str, parts: _Parts) -> tuple[int, int] | None:
+        size = parts.size
+        declared = picture_size(size.text_of("width"), size.text_of("height")) if size else None
+        if declared is None:
+            self._size_missing.add(at_line(path, size.line if size else parts.line), path)
+        return declared
 
     def _corners(self, path: str, element: Element) -> Edges | None:
         """The corners as written; None, with a defect, where the object is unusable."""
@@ -185,109 +164,147 @@ class _Dataset:
         edges: list[float] = []
         for tag in _EDGES:
             text = bounds.text_of(tag)
-            number = _number(text)
-            if number is None:
+            edge = number(text)
+            if edge is None:
                 found = "missing" if text is None else repr(text[:40])
                 message = f"<{tag}> of {name[:80]!r} is {found}, not a number."
                 self._log.add("box.not-a-number", at_line(path, bounds.line), message)
                 return None
-            edges.append(number)
+            edges.append(edge)
         return Edges(*edges)
 
-    def _report_harmless(self) -> None:
-        log, harmless = self._log, self._harmless
-        log.add_together(
-            "voc.filename-without-extension",
-            harmless.without_extension,
-            "<filename> lacks the extension: {subject}.",
+
+@dataclass(slots=True)
+class _Parts:
+    """What one file has said so far.
+
+    Attributes:
+        line: of the root.
+        objects: how many there are.
+        found: name, corners as written, and line of those that can be used.
+    """
+
+    line: int
+    filename: Element | None = None
+    size: Element | None = None
+    objects: int = 0
+    found: list[tuple[str, Edges, int]] = field(default_factory=list)
+
+    def boxes(self, path: str) -> tuple[Box, ...]:
+        """The boxes in 0-based continuous pixels."""
+        is_one_based = all(edge.is_integer() for _, corners, _ in self.found for edge in corners)
+        return tuple(
+            Box(name, _from_one_based(corners) if is_one_based else corners, at_line(path, line))
+            for name, corners, line in self.found
         )
-        log.add_together(
-            "voc.filename-mismatch",
-            harmless.mismatch,
-            "<filename> names another picture than the file itself: {subject}.",
-        )
-        log.add_together("voc.size-missing", harmless.size_missing, "No usable <size> is given: {subject}.")
 
 
 class _SplitLists:
-    """`ImageSets/Main/{train,val,test}.txt` of every folder that has them; else folders named for splits."""
+    """`ImageSets/Main/{train,val,test}.txt` of every folder that has them; else folders named for splits.
+
+    Lists can name millions of pictures, so their entries are kept outside memory. Of several entries of one
+    picture the last one counts.
+    """
 
     def __init__(self, files: DatasetFiles, log: DefectLog) -> None:
         self._files = files
         self._log = log
-        self._lists: dict[str, dict[str, tuple[Split, Place]]] = {}
-        self._known: dict[str, set[str]] = defaultdict(set)
-        roots = {
+        self._entries = files.groups(3)
+        self._entries.index()
+        self._known = files.groups(1)
+        self._known.index()
+        self._roots = {
             dirname(dirname(dirname(path)))
             for name in ("train.txt", "val.txt", "test.txt", "trainval.txt")
             for path in files.named(name)
             if dirname(path).split("/")[-2:] == ["ImageSets", "Main"]
         }
-        for root in sorted(roots):
-            self._lists[root] = self._read(root)
+        for root in sorted(self._roots):
+            self._read(root)
 
     def meet(self, annotation: str) -> None:
         """Remember that an annotation exists, usable or not."""
         root = self._root_of(annotation)
         if root is not None:
-            self._known[root].add(stem(annotation))
+            self._known.add(_key(root, stem(annotation)), None)
 
     def split_of(self, annotation: str, image: str) -> Split | None:
         """The split of a picture: by list where its folder has lists, otherwise by the folders around it."""
         root = self._root_of(annotation)
         if root is None:
             return split_of_folders(annotation) or split_of_folders(image)
-        self._known[root].add(stem(image))
-        entry = self._lists[root].get(stem(annotation)) or self._lists[root].get(stem(image))
-        return None if entry is None else entry[0]
+        names = dict.fromkeys((stem(annotation), stem(image)))
+        self._known.add(_key(root, stem(image)), None)
+        return next((entry[0] for name in names if (entry := self._entry(root, name))), None)
 
     def _root_of(self, annotation: str) -> str | None:
         """The nearest folder around an annotation that has split lists."""
         folder = annotation
         while folder:
             folder = dirname(folder)
-            if folder in self._lists:
+            if folder in self._roots:
                 return folder
         return None
 
     def report_unknown(self) -> None:
         """Names in the lists that no annotation answers to."""
-        for root, entries in self._lists.items():
-            known = self._known[root]
-            found = [(place, name) for name, (_, place) in entries.items() if name not in known]
-            self._log.add_together("split.unknown-image", found, "No annotation belongs to {subject}.")
+        unknown = (
+            (place, key.partition("\n")[2])
+            for key, split, place in self._listed()
+            if not self._known.get(key) and self._entries.get(key)[-1] == (split, *place)
+        )
+        self._log.add_together("split.unknown-image", unknown, "No annotation belongs to {subject}.")
+        self._entries.drop()
+        self._known.drop()
 
-    def _read(self, root: str) -> dict[str, tuple[Split, Place]]:
-        entries: dict[str, tuple[Split, Place]] = {}
+    def _listed(self) -> Iterator[tuple[str, Split, Place]]:
+        for key, split, file, where in self._entries.in_order():
+            yield key, split, Place(file, where)
+
+    def _entry(self, root: str, name: str) -> tuple[Split, Place] | None:
+        rows = self._entries.get(_key(root, name))
+        if not rows:
+            return None
+        split, file, where = rows[-1]
+        return split, Place(file, where)
+
+    def _read(self, root: str) -> None:
         main = f"{root}/ImageSets/Main/".lstrip("/")
         for file in self._files.unclaimed("txt"):
             if f"/{file.path}".startswith(f"/{root}/ImageSets/".replace("//", "/")):
                 self._files.claim(file.path)
+        training = 0
         for name, split in _SPLIT_LISTS:
             for place, picture in self._names(f"{main}{name}.txt"):
-                self._note(entries, picture, split, place)
-        if not any(split == "train" for split, _ in entries.values()):
+                training += self._note(root, picture, split, place)
+        if not training:
             # Only trainval names training pictures: what is not held out elsewhere is trained on.
             for place, picture in self._names(f"{main}trainval.txt"):
-                entries.setdefault(picture, ("train", place))
-        return entries
+                if self._entry(root, picture) is None:
+                    self._entries.add(_key(root, picture), "train", *place)
 
-    def _note(self, entries: dict[str, tuple[Split, Place]], name: str, split: Split, place: Place) -> None:
-        earlier = entries.setdefault(name, (split, place))
+    def _note(self, root: str, name: str, split: Split, place: Place) -> int:
+        """Keep one entry; by how many it changes the number of training pictures."""
+        earlier = self._entry(root, name)
+        if earlier is None:
+            self._entries.add(_key(root, name), split, *place)
+            return int(split == "train")
         if earlier[0] == split:
-            return
+            return 0
         kept = split if earlier[0] == "train" else earlier[0]
-        entries[name] = (kept, place if kept == split else earlier[1])
+        if kept == split:
+            self._entries.add(_key(root, name), split, *place)
         self._log.add(
             "split.conflict",
             place,
             f"{name} is named for {split} here and for {earlier[0]} in {earlier[1]}; {kept} holds.",
         )
+        return -int(kept == split)
 
     def _names(self, path: str) -> Iterator[tuple[Place, str]]:
-        if path not in self._files.by_path:
+        if not self._files.has(path):
             return
-        for number, line in self._files.lines(path):
+        for line_number, line in self._files.lines(path):
             name = line
             if not self._is_picture(name):
                 # The official lists of one class add 1, -1 or 0 behind the name.
@@ -295,21 +312,14 @@ class _SplitLists:
                 if rest in ("1", "-1", "0") and first:
                     name = first.rstrip()
             name = basename(name)
-            yield at_line(path, number), stem(name) if extension(name) in PICTURE_EXTENSIONS else name
+            yield at_line(path, line_number), stem(name) if extension(name) in PICTURE_EXTENSIONS else name
 
     def _is_picture(self, name: str) -> bool:
         return bool(self._files.pictures_with_stem(name))
 
 
-def _number(text: str | None) -> float | None:
-    """A finite number; None for anything else, also for the underscores that Python would accept."""
-    if not text or "_" in text:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+def _key(root: str, name: str) -> str:
+    return f"{root}\n{name}"
 
 
 def _from_one_based(corners: Edges) -> Edges:

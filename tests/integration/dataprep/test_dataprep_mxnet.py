@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def test_framing_is_byte_identical(tmp_path: Path, payloads: list[bytes]) -> Non
 )
 def test_payloads_are_byte_identical(label: list[float], record_id: int, encoded: bytes) -> None:
     header = mx.recordio.IRHeader(0, label, record_id, 0)
-    assert pack_image(record_id, label, encoded) == mx.recordio.pack(header, encoded)
+    packed = struct.pack(f"<{len(label)}f", *label)
+    assert pack_image(record_id, packed, encoded) == mx.recordio.pack(header, encoded)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ LEAVES = [(path, command) for path, command in ALL if command.get_default("run")
 def test_the_commands_of_the_contract_are_there() -> None:
     names = {" ".join(path) for path, _ in LEAVES}
     assert names == {
-        *("sample", "check", "push", "watch", "datasets", "runs", "run", "detect"),
+        *("sample", "check", "pack", "export", "push", "watch", "datasets", "runs", "run", "detect"),
         *("token create", "token list", "token revoke"),
     }
 
@@ -60,6 +60,9 @@ def test_every_command_speaks_json(path: tuple[str, ...], command: Parser) -> No
         ["sample", "x", "--images", "4"],
         ["sample", "x", "--images", "many"],
         ["check", "/no/such/folder"],
+        ["export", ".", "out"],
+        ["pack", "."],
+        ["export", ".", "out", "--to", "paper"],
         ["push", ".", "No_Name"],
         ["push", ".", "a" * 33],
         ["detect", "a.jpg", "--threshold", "1.5"],

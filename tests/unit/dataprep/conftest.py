@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 import pytest
 
 from dataprep_job.check import CheckReport, check
-from dataprep_job.file_source import SourceFile, is_hidden, why_unsafe
+from dataprep_job.dataset_files import DatasetFiles
+from dataprep_job.defects import Defect, DefectLog
+from dataprep_job.file_source import SourceFile, is_hidden, outside, why_unsafe
+from dataprep_job.labels import LabelledImage
+from dataprep_job.readers import Reader
 from dataprep_job.survey import Earlier
 
 Files = dict[str, bytes]
@@ -24,6 +30,9 @@ class MemorySource:
     def __init__(self, contents: Mapping[str, bytes]) -> None:
         self._contents = dict(contents)
 
+    def paths(self) -> list[str]:
+        return [file.path for file in self.files()]
+
     def files(self) -> list[SourceFile]:
         return [
             SourceFile(path, len(data))
@@ -31,11 +40,47 @@ class MemorySource:
             if why_unsafe(path) is None and not is_hidden(path)
         ]
 
-    def refused(self) -> list[tuple[str, str]]:
-        return [(path, reason) for path in self._contents if (reason := why_unsafe(path)) is not None]
+    def refused(self) -> list[Defect]:
+        return [outside(path, reason) for path in self._contents if (reason := why_unsafe(path)) is not None]
 
     def read(self, file: SourceFile) -> bytes:
         return self._contents[file.path]
+
+    def open(self, file: SourceFile) -> BinaryIO:
+        return io.BytesIO(self._contents[file.path])
+
+    def read_range(self, file: SourceFile, start: int, size: int) -> bytes:
+        return self._contents[file.path][start : start + size]
+
+
+class Found:
+    """Keeps what one reader finds in a dataset, as lists."""
+
+    def __init__(self, reader: Reader, contents: Mapping[str, bytes]) -> None:
+        self.log = DefectLog()
+        self.files = DatasetFiles(MemorySource(contents), self.log)
+        self.formats: list[str] = []
+        self.images: list[LabelledImage] = []
+        self.lost: list[str | None] = []
+        self.class_order: list[str] = []
+        reader.read(self.files, self.log, self)
+        self.log.settle()
+        self.defects = self.log.listed()
+
+    def recognise(self, name: str) -> None:
+        self.formats.append(name)
+
+    def add(self, image: LabelledImage) -> None:
+        self.images.append(image)
+
+    def lose(self, image: str | None) -> None:
+        self.lost.append(image)
+
+    def order_classes(self, names: Iterable[str]) -> None:
+        self.class_order += names
+
+    def unclaimed(self, extension: str) -> list[str]:
+        return [file.path for file in self.files.unclaimed(extension)]
 
 
 def draw(width: int = 100, height: int = 80, seed: int = 0, extension: str = ".jpg") -> bytes:
@@ -88,6 +133,12 @@ def cub_dataset(count: int = 10) -> Files:
 @pytest.fixture
 def memory_source() -> type[MemorySource]:
     return MemorySource
+
+
+@pytest.fixture
+def found() -> type[Found]:
+    """`found(reader, files)`: what the reader finds in a dataset given as path -> bytes."""
+    return Found
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from dataprep_job.recordio import (
     detection_label,
     frame,
     index_line,
+    label_values,
     label_width,
     list_line,
     pack_image,
@@ -61,10 +62,12 @@ def test_a_cut_off_file_is_an_error(one: bytes, missing: int) -> None:
 
 
 def test_a_label_as_the_notebook_writes_it() -> None:
-    label = detection_label([(0, Edges(0.1, 0.2, 0.5, 1.0)), (3, Edges(0, 0, 1, 1))])
-    assert label == [2, 5, 0, 0.1, 0.2, 0.5, 1.0, 3, 0, 0, 1, 1]
-    assert len(label) == label_width(2)
-    assert list_line(7, label, "a b.jpg") == "7\t2\t5\t0\t0.1\t0.2\t0.5\t1\t3\t0\t0\t1\t1\ta b.jpg\n"
+    label = detection_label([(0, Edges(0.125, 0.25, 0.5, 1.0)), (3, Edges(0, 0.1, 1, 1))])
+    values = label_values(label)
+    assert values == pytest.approx([2, 5, 0, 0.125, 0.25, 0.5, 1.0, 3, 0, 0.1, 1, 1])
+    assert len(values) == label_width(2)
+    line = "7\t2\t5\t0\t0.125\t0.25\t0.5\t1\t3\t0\t0.100000001\t1\t1\ta b.jpg\n"
+    assert list_line(7, label, "a b.jpg") == line
     assert index_line(7, 128) == "7\t128\n"
 
 
@@ -74,7 +77,8 @@ def test_a_label_as_the_notebook_writes_it() -> None:
     st.binary(max_size=40),
 )
 def test_a_packed_image_is_read_back(record_id: int, label: list[float], encoded: bytes) -> None:
-    assert unpack_image(pack_image(record_id, label, encoded)) == (record_id, label, encoded)
+    packed = struct.pack(f"<{len(label)}f", *label)
+    assert unpack_image(pack_image(record_id, packed, encoded)) == (record_id, label, encoded)
 
 
 def test_what_is_no_labelled_picture_is_an_error() -> None:

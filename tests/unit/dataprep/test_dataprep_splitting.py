@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataprep_job.catalogue import Catalogue
 from dataprep_job.check import CheckReport, check
 from dataprep_job.class_list import append_classes, classes_from_json, classes_to_json
 from dataprep_job.defects import DefectLog, Place
-from dataprep_job.held_out import HeldOut
+from dataprep_job.held_out import HeldOutImage
 from dataprep_job.labels import Box, Edges, LabelledImage, Split
-from dataprep_job.splitting import choose_splits, group_of
+from dataprep_job.splitting import Splitting, group_of
 from dataprep_job.survey import Earlier
 
 Files = dict[str, bytes]
@@ -26,10 +27,31 @@ def image(path: str, split: Split | None = None) -> LabelledImage:
     return LabelledImage(path, (box,), None, split, Place(path), "test")
 
 
+def choose(
+    images: list[LabelledImage],
+    earlier: Iterable[HeldOutImage] = (),
+    share: float = 0.2,
+    log: DefectLog | None = None,
+) -> tuple[dict[str, Split], bool]:
+    """The splits by path, and whether validation has to judge as well."""
+    catalogue = Catalogue()
+    splitting = Splitting(catalogue, log or DefectLog())
+    for one in images:
+        catalogue.add_record(one)
+    splitting.add((one.image, seq, one.split) for seq, one in enumerate(images, 1))
+    splitting.hold_out(earlier)
+    is_test = splitting.choose(share)
+    return dict(catalogue.database.execute("SELECT image, split FROM plan")), is_test
+
+
 def splits_of(
-    images: list[LabelledImage], earlier: HeldOut | None = None, share: float = 0.2
+    images: list[LabelledImage], earlier: Iterable[HeldOutImage] = (), share: float = 0.2
 ) -> dict[str, Split]:
-    return dict(choose_splits(images, earlier or HeldOut(), share, DefectLog()).splits)
+    return choose(images, earlier, share)[0]
+
+
+def held_out(path: str, split: Split = "validation", digest: bytes = b"") -> HeldOutImage:
+    return HeldOutImage(path, group_of(path), digest, split)
 
 
 def test_groups_by_hand() -> None:
@@ -64,8 +86,8 @@ def test_the_choice_does_not_depend_on_the_order(paths: list[str], random: objec
 @given(names, names)
 def test_held_out_stays_held_out_when_the_dataset_grows(first: list[str], more: list[str]) -> None:
     before = splits_of([image(path) for path in first])
-    held: dict[str, Split] = {path: split for path, split in before.items() if split != "train"}
-    earlier = HeldOut(paths=held, groups={group_of(path): split for path, split in held.items()})
+    held = [path for path, split in before.items() if split != "train"]
+    earlier = [held_out(path) for path in held]
     after = splits_of([image(path) for path in dict.fromkeys([*first, *more])], earlier)
     assert all(after[path] != "train" for path in held)
 
@@ -85,26 +107,26 @@ def test_twenty_per_cent_of_many_are_held_out() -> None:
 
 def test_data_that_only_names_train_gets_a_validation_split() -> None:
     log = DefectLog()
-    choice = choose_splits([image(f"p{n}", "train") for n in range(20)], HeldOut(), 0.2, log)
-    assert set(choice.splits.values()) == {"train", "validation"}
-    assert choice.validation_is_test
+    splits, validation_is_test = choose([image(f"p{n}", "train") for n in range(20)], log=log)
+    assert set(splits.values()) == {"train", "validation"}
+    assert validation_is_test
     assert [defect.code for defect in log.listed()] == ["split.made-from-train"]
 
 
 def test_pictures_outside_the_lists_are_shared_out_and_named() -> None:
     log = DefectLog()
     listed = [image("a", "train"), image("b", "validation")]
-    choice = choose_splits([*listed, *(image(f"p{n}") for n in range(50))], HeldOut(), 0.2, log)
-    assert (choice.splits["a"], choice.splits["b"]) == ("train", "validation")
-    assert set(choice.splits.values()) == {"train", "validation"}
+    splits, _ = choose([*listed, *(image(f"p{n}") for n in range(50))], log=log)
+    assert (splits["a"], splits["b"]) == ("train", "validation")
+    assert set(splits.values()) == {"train", "validation"}
     assert [(defect.code, defect.count) for defect in log.listed()] == [("split.unlisted", 50)]
 
 
 def test_held_out_before_beats_train_now_and_is_named() -> None:
     log = DefectLog()
     images = [image("a", "train"), image("b", "validation"), image("c", "train")]
-    choice = choose_splits(images, HeldOut(paths={"a": "validation"}), 0.2, log)
-    assert choice.splits == {"a": "validation", "b": "validation", "c": "train"}
+    splits, _ = choose(images, [held_out("a")], log=log)
+    assert splits == {"a": "validation", "b": "validation", "c": "train"}
     assert [defect.code for defect in log.listed()] == ["split.held-out-kept"]
 
 
@@ -114,7 +136,7 @@ def test_a_held_out_picture_under_a_new_name_stays_held_out(
     import hashlib
 
     digest = hashlib.sha256(voc["JPEGImages/a3.jpg"]).digest()
-    report = checked(voc, Earlier(("dog",), HeldOut(digests={digest: "validation"})))
+    report = checked(voc, Earlier(("dog",), [held_out("other", digest=digest)]))
     assert report.splits == {"train": 7, "validation": 3}
 
 

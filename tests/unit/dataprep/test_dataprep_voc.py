@@ -7,10 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from dataprep_job.check import CheckReport
-from dataprep_job.dataset_files import DatasetFiles
-from dataprep_job.defects import DefectLog
 from dataprep_job.labels import Edges
-from dataprep_job.readers import VocReader
+from dataprep_job.readers.xml_files import XmlReader
 
 Check = Callable[..., CheckReport]
 Files = dict[str, bytes]
@@ -26,35 +24,29 @@ def test_clean_dataset_has_no_defects(voc: Files, checked: Check) -> None:
     assert report.formats == ["voc"]
 
 
-def edges_of(files: Files, source: type) -> list[Edges]:
-    reading = VocReader().read(DatasetFiles(source(files), DefectLog()), DefectLog())
-    assert reading is not None
-    return [box.edges for image in reading.images for box in image.boxes]
+def edges_of(files: Files, found: type) -> list[Edges]:
+    return [box.edges for image in found(XmlReader(), files).images for box in image.boxes]
 
 
 def test_whole_corners_are_one_based_and_inclusive(
-    picture: Callable[..., bytes], xml: Xml, memory_source: type
+    picture: Callable[..., bytes], xml: Xml, found: type
 ) -> None:
     files = {"a.xml": xml([("dog", 1, 1, 100, 80)]), "a.jpg": picture()}
-    assert edges_of(files, memory_source) == [Edges(0, 0, 100, 80)]
+    assert edges_of(files, found) == [Edges(0, 0, 100, 80)]
 
 
-def test_fractional_corners_are_zero_based(
-    picture: Callable[..., bytes], xml: Xml, memory_source: type
-) -> None:
+def test_fractional_corners_are_zero_based(picture: Callable[..., bytes], xml: Xml, found: type) -> None:
     files = {"a.xml": xml([("dog", 0.0, 0.0, 99.5, 80.0)]), "a.jpg": picture()}
-    assert edges_of(files, memory_source) == [Edges(0, 0, 99.5, 80)]
+    assert edges_of(files, found) == [Edges(0, 0, 99.5, 80)]
 
 
-def test_elements_are_found_by_name_not_by_position(
-    picture: Callable[..., bytes], memory_source: type
-) -> None:
+def test_elements_are_found_by_name_not_by_position(picture: Callable[..., bytes], found: type) -> None:
     xml = (
         b"<annotation><object><bndbox><xmax>60</xmax><xmin>11</xmin><ymax>70</ymax><ymin>21</ymin></bndbox>"
         b"<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax></bndbox></part>"
         b"<name>dog</name></object></annotation>"
     )
-    assert edges_of({"a.xml": xml, "a.jpg": picture()}, memory_source) == [Edges(10, 20, 60, 70)]
+    assert edges_of({"a.xml": xml, "a.jpg": picture()}, found) == [Edges(10, 20, 60, 70)]
 
 
 def test_swapped_corners_are_put_in_order(voc: Files, xml: Xml, checked: Check) -> None:
@@ -148,6 +140,20 @@ def test_missing_or_impossible_size_everywhere_is_one_defect(voc: Files, xml: Xm
     assert report.usable_images == 10
 
 
+@pytest.mark.parametrize("size", [(10**30, 80), ("1e300", 80), ("nan", 80), (0.4, 80)])
+def test_sizes_that_no_picture_has(found: type, xml: Xml, size: tuple[int, int]) -> None:
+    result = found(XmlReader(), {"a.xml": xml(size=size), "a.jpg": b""})
+    assert [defect.code for defect in result.defects] == ["voc.size-missing"]
+    assert [one.declared_size for one in result.images] == [None]
+
+
+def test_more_objects_than_a_picture_can_hold(found: type, xml: Xml, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataprep_job.readers.voc.MAX_OBJECTS", 2)
+    result = found(XmlReader(), {"a.xml": xml([("dog", 1, 1, 9, 9)] * 3), "a.jpg": b""})
+    assert [defect.code for defect in result.defects] == ["voc.bad-xml"]
+    assert result.lost == ["a.jpg"]
+
+
 def test_picture_of_another_size_is_left_out(voc: Files, xml: Xml, checked: Check) -> None:
     voc["Annotations/a1.xml"] = xml(size=(200, 160))
     report = checked(voc)
@@ -226,6 +232,41 @@ def test_picture_in_two_splits_is_held_out(voc: Files, checked: Check) -> None:
     report = checked(voc)
     assert [defect.code for defect in report.defects] == ["split.conflict"]
     assert report.splits == {"train": 8, "validation": 2}
+
+
+def test_picture_in_three_splits_is_named_for_each(voc: Files, checked: Check) -> None:
+    voc["ImageSets/Main/train.txt"] += b"a0\na0\n"
+    voc["ImageSets/Main/test.txt"] = b"a0\na5\n"
+    report = checked(voc)
+    assert [(defect.code, str(defect.place)) for defect in report.defects] == [
+        ("split.conflict", "ImageSets/Main/val.txt, line 1"),
+        ("split.conflict", "ImageSets/Main/test.txt, line 1"),
+        ("split.conflict", "ImageSets/Main/test.txt, line 2"),
+    ]
+    assert report.splits == {"train": 8, "validation": 2}
+
+
+def test_trainval_trains_where_every_training_picture_is_held_out(voc: Files, checked: Check) -> None:
+    voc["ImageSets/Main/train.txt"] = b"a0\n"
+    voc["ImageSets/Main/trainval.txt"] = "".join(f"a{n}\n" for n in range(10)).encode()
+    report = checked(voc)
+    assert [defect.code for defect in report.defects] == ["split.conflict"]
+    assert report.splits == {"train": 8, "validation": 2}
+
+
+def test_split_lists_of_two_folders_stay_apart(xml: Xml, found: type) -> None:
+    files: Files = {}
+    for folder, name in (("one", "train"), ("two", "val")):
+        files[f"{folder}/Annotations/p.xml"] = xml()
+        files[f"{folder}/JPEGImages/p.jpg"] = b""
+        files[f"{folder}/ImageSets/Main/{name}.txt"] = b"p\nelsewhere\n"
+    result = found(XmlReader(), files)
+    assert [one.split for one in result.images] == ["train", "validation"]
+    assert [(defect.code, str(defect.place)) for defect in result.defects] == [
+        ("split.unknown-image", "one/ImageSets/Main/train.txt, line 2"),
+        ("split.unknown-image", "two/ImageSets/Main/val.txt, line 2"),
+    ]
+    assert result.unclaimed("txt") == []
 
 
 def test_split_lists_of_a_larger_set_are_one_defect(voc: Files, checked: Check) -> None:

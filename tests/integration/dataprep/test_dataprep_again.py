@@ -1,0 +1,298 @@
+"""Packing again, with a previous result or dealt out to slices, gives the bytes of a full preparation."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from dataprep_job import packing
+from dataprep_job.__main__ import main
+from dataprep_job.check import open_all
+from dataprep_job.file_source import FolderSource
+from dataprep_job.packed_index import INDEX
+from dataprep_job.prepare import Order, prepare
+from dataprep_job.progress import say_nothing
+from dataprep_job.recordio import records, unpack_image
+from dataprep_job.storage import FolderStorage
+
+Drawn = Callable[..., dict[str, bytes]]
+RUN = "pets-20261124120000-0a1b"
+NEXT = "pets-20261125120000-2c3d"
+
+
+def write(root: Path, files: dict[str, bytes]) -> Path:
+    for path, data in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+    return root
+
+
+def run(source: Path, out: Path, previous: Path | None = None, **choices: Any) -> None:
+    order = Order(
+        RUN,
+        "pets",
+        FolderSource(source),
+        FolderStorage(out),
+        FolderStorage(previous) if previous else None,
+        **choices,
+    )
+    prepare(order, say_nothing)
+
+
+def without_index(previous: Path) -> Path:
+    """The same result, from which no payload can be taken over."""
+    copy = previous.with_name(f"{previous.name}-without-index")
+    shutil.copytree(previous, copy)
+    (copy / INDEX).unlink()
+    return copy
+
+
+def contents(out: Path) -> dict[str, Any]:
+    """Everything that a preparation wrote, but for timings and the comparison with the previous one."""
+    found: dict[str, Any] = {}
+    for path in sorted(out.rglob("*")):
+        name = str(path.relative_to(out))
+        if path.is_dir() or name == "report.html":
+            continue
+        found[name] = path.read_bytes()
+    for name in ("report.json", "summary.json"):
+        found[name] = json.loads(found[name])
+        found[name].pop("changes", None)
+        found[name].pop("seconds", None)
+    return found
+
+
+def changes(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "report.json").read_text())["changes"]
+    return {
+        kind: found[kind] for kind in ("added", "removed", "replaced", "relabelled", "moved", "unchanged")
+    }
+
+
+def edit(root: Path, fresh: dict[str, bytes], seed: int) -> None:
+    """Change a dataset in every way that people change one."""
+    rng = random.Random(seed)
+    pictures = sorted((root / "JPEGImages").glob("p*.jpg"))
+    rng.shuffle(pictures)
+    deleted, relabelled, replaced, damaged, copied, emptied, *_ = pictures
+    label = {path: root / "Annotations" / f"{path.stem}.xml" for path in pictures}
+    deleted.unlink()
+    label[deleted].unlink()
+    label[relabelled].write_bytes(label[relabelled].read_bytes().replace(b"<xmin>1<", b"<xmin>7<", 1))
+    replaced.write_bytes(fresh["JPEGImages/p900.jpg"])
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    (root / "JPEGImages/copy.jpg").write_bytes(copied.read_bytes())
+    (root / "Annotations/copy.xml").write_bytes(label[copied].read_bytes())
+    more = label[emptied].read_bytes().replace(b"</annotation>", b"")
+    box = (
+        b"<object><name>ant</name><bndbox><xmin>2</xmin><ymin>2</ymin><xmax>30</xmax><ymax>30</ymax></bndbox>"
+    )
+    label[emptied].write_bytes(more + box + b"</object></annotation>")
+    write(root, {path: data for path, data in fresh.items() if "p900" not in path})
+
+
+@pytest.mark.parametrize("checksums", [False, True])
+def test_what_has_not_changed_is_copied_and_the_result_is_that_of_packing_all(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checksums: bool
+) -> None:
+    monkeypatch.setattr(packing, "BLOCK", 8)
+    dataset = write(tmp_path / "pets", drawn(60))
+    run(dataset, tmp_path / "first")
+    edit(dataset, drawn(5, start=900), seed=1)
+    run(dataset, tmp_path / "full", without_index(tmp_path / "first"))
+    run(dataset, tmp_path / "again", tmp_path / "first", checksums=checksums)
+    assert contents(tmp_path / "again") == contents(tmp_path / "full")
+    assert changes(tmp_path / "again") == {
+        "added": 5,  # four, and the copy, which comes before its original
+        "removed": 3,  # deleted, damaged, and that original
+        "replaced": 1,
+        "relabelled": 2,
+        "moved": 0,
+        "unchanged": 54,
+    }
+
+
+def test_nothing_is_opened_where_nothing_changed(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = write(tmp_path / "pets", drawn(30))
+    run(dataset, tmp_path / "first")
+    reads: list[str] = []
+    read = FolderSource.read
+    monkeypatch.setattr(
+        FolderSource, "read", lambda self, file: (reads.append(file.path), read(self, file))[1]
+    )
+    run(dataset, tmp_path / "again", tmp_path / "first")
+    assert not [path for path in reads if path.endswith(".jpg")]
+    assert contents(tmp_path / "again") == contents(tmp_path / "first")
+
+
+def test_a_new_label_is_packed_before_the_old_picture_even_where_the_magic_cuts_it(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A payload that holds RecordIO's magic lies in pieces."""
+    from dataprep_job import inspection
+    from dataprep_job.recordio import MAGIC
+
+    encode = inspection.encode
+
+    def with_magic(pixels: Any, quality: int) -> bytes:
+        jpeg = encode(pixels, quality)
+        return jpeg + b"\0" * (-len(jpeg) % 4) + MAGIC + b"tail"
+
+    monkeypatch.setattr(inspection, "encode", with_magic)
+    dataset = write(tmp_path / "pets", drawn(12))
+    run(dataset, tmp_path / "first")
+    for path in (dataset / "Annotations").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"<ymin>3<", b"<ymin>9<", 1))
+    run(dataset, tmp_path / "again", tmp_path / "first")
+    run(dataset, tmp_path / "full", without_index(tmp_path / "first"))
+    assert contents(tmp_path / "again") == contents(tmp_path / "full")
+    assert changes(tmp_path / "again")["relabelled"] == 12
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage", "other treatment"])
+def test_a_useless_index_costs_time_and_nothing_else(drawn: Drawn, tmp_path: Path, damage: str) -> None:
+    dataset = write(tmp_path / "pets", drawn(20))
+    run(dataset, tmp_path / "first", resize=32 if damage == "other treatment" else None)
+    index = tmp_path / "first" / INDEX
+    if damage == "missing":
+        index.unlink()
+    elif damage == "garbage":
+        index.write_bytes(b"no database" * 100)
+    run(dataset, tmp_path / "again", tmp_path / "first")
+    run(
+        dataset,
+        tmp_path / "full",
+        without_index(tmp_path / "first") if index.exists() else tmp_path / "first",
+    )
+    assert contents(tmp_path / "again") == contents(tmp_path / "full")
+
+
+def job(command: str, source: Path, out: Path, *more: str) -> int:
+    order = ["--run", RUN, "--dataset", "pets", "--source", str(source), "--output", str(out)]
+    return main([command, *order, *more])
+
+
+@pytest.mark.parametrize("slices", [2, 5])
+def test_slices_joined_are_the_bytes_of_one_job(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slices: int
+) -> None:
+    monkeypatch.setattr(packing, "BLOCK", 8)
+    dataset = write(tmp_path / "pets", drawn(70))
+    run(dataset, tmp_path / "first")
+    edit(dataset, drawn(5, start=900), seed=2)
+    previous = ("--previous", str(tmp_path / "first"))
+    assert job("prepare", dataset, tmp_path / "one", *previous) == 0
+    many = tmp_path / "many"
+    assert job("plan", dataset, many, *previous, "--slices", str(slices)) == 0
+    for number in reversed(range(slices)):
+        arguments = (*previous, "--slices", str(slices), "--index", str(number))
+        assert job("slice", dataset, many, *arguments) == 0
+        assert job("slice", dataset, many, *arguments) == 0
+    assert job("merge", dataset, many, *previous, "--slices", str(slices)) == 0
+    assert contents(many) == contents(tmp_path / "one")
+    assert (many / "report.html").read_text() == (tmp_path / "one/report.html").read_text()
+    assert changes(many) == changes(tmp_path / "one")
+    assert job("merge", dataset, many, *previous, "--slices", str(slices)) == 0
+
+
+def test_a_slice_that_is_missing_is_named(drawn: Drawn, tmp_path: Path, capsys: Any) -> None:
+    dataset = write(tmp_path / "pets", drawn(20))
+    assert job("slice", dataset, tmp_path / "out", "--slices", "2", "--index", "0") == 1
+    assert "There is no plan" in capsys.readouterr().err
+    job("plan", dataset, tmp_path / "out", "--slices", "2")
+    assert json.loads((tmp_path / "out/report.json").read_text())["outcome"] == "CHECKING"
+    job("slice", dataset, tmp_path / "out", "--slices", "2", "--index", "0")
+    assert job("merge", dataset, tmp_path / "out", "--slices", "2") == 1
+    assert "Slice 1 of 2 is missing" in capsys.readouterr().err
+    assert not (tmp_path / "out/summary.json").exists()
+
+
+def test_a_killed_slice_leaves_nothing_and_is_done_again(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataprep_job import slices
+
+    dataset = write(tmp_path / "pets", drawn(20))
+    job("plan", dataset, tmp_path / "out", "--slices", "2")
+
+    def dies(*_: Any) -> Any:
+        yield from ()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slices, "open_all", dies)
+    with pytest.raises(KeyboardInterrupt):
+        job("slice", dataset, tmp_path / "out", "--slices", "2", "--index", "0")
+    monkeypatch.setattr(slices, "open_all", open_all)
+    assert not list((tmp_path / "out/work").rglob("*.rec"))
+    for number in (0, 1):
+        assert job("slice", dataset, tmp_path / "out", "--slices", "2", "--index", str(number)) == 0
+    assert job("merge", dataset, tmp_path / "out", "--slices", "2") == 0
+
+
+def test_a_picture_that_was_held_out_returns_as_training_picture_and_stays_held_out(
+    drawn: Drawn, tmp_path: Path
+) -> None:
+    """In slices its record lies among the training records."""
+    dataset = write(tmp_path / "pets", drawn(40))
+    run(dataset, tmp_path / "first")
+    held = json.loads((tmp_path / "first/held_out.jsonl").read_text().splitlines()[0])["key"]
+    picture, label = dataset / held, dataset / held.replace("JPEGImages", "Annotations").replace("jpg", "xml")
+    for name in ("zz1", "zz2", "zz3"):
+        (dataset / f"JPEGImages/{name}.jpg").write_bytes(picture.read_bytes())
+        (dataset / f"Annotations/{name}.xml").write_bytes(label.read_bytes())
+    picture.unlink()
+    label.unlink()
+    previous = ("--previous", str(tmp_path / "first"))
+    job("prepare", dataset, tmp_path / "one", *previous)
+    job("plan", dataset, tmp_path / "many", *previous, "--slices", "2")
+    for number in ("0", "1"):
+        job("slice", dataset, tmp_path / "many", *previous, "--slices", "2", "--index", number)
+    job("merge", dataset, tmp_path / "many", *previous, "--slices", "2")
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    assert "JPEGImages/zz" in (tmp_path / "many/held_out.jsonl").read_text()
+    assert "JPEGImages/zz" not in (tmp_path / "many/lists/train.lst").read_text()
+
+
+def test_in_s3_large_slices_are_copied_inside_s3_and_small_changes_are_spliced_in(
+    s3: Any,
+    drawn: Drawn,
+    upload: Callable[..., None],
+    snapshot: Callable[..., list[str]],
+    artifact: Callable[[str, str], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from dataprep_job import storage
+
+    monkeypatch.setattr(packing, "BLOCK", 8)
+    monkeypatch.setattr(storage, "PART_BYTES", 64 << 10)
+    monkeypatch.setattr(storage, "MIN_PART_BYTES", 16 << 10)
+    monkeypatch.setattr(storage, "_MAX_COPY", 48 << 10)
+    monkeypatch.setattr("moto.settings.S3_UPLOAD_PART_MIN_SIZE", 1, raising=False)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1, raising=False)
+    upload("pets", drawn(120))
+    assert main(snapshot("pets", RUN)) == 0
+    arguments = snapshot("pets", NEXT)[1:]
+    assert main(["plan", *arguments, "--slices", "3"]) == 0
+    for number in range(3):
+        monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", str(number))
+        assert main(["slice", *arguments, "--slices", "3"]) == 0
+    assert main(["merge", *arguments, "--slices", "3"]) == 0
+    third = "pets-20261126120000-4e5f"
+    upload("pets", {path: data for path, data in drawn(1, start=7).items() if path.endswith("xml")})
+    upload("pets", drawn(2, start=300))
+    assert main(snapshot("pets", third, previous=NEXT)) == 0
+    for name in ("channels/train/train.rec", "lists/train.lst", "lists/train.idx", INDEX):
+        assert artifact(NEXT, name) == artifact(RUN, name)
+    with pytest.raises(ClientError):
+        artifact(NEXT, "work/plan.sqlite")
+    labels = [unpack_image(payload)[0] for _, payload in records(artifact(third, "channels/train/train.rec"))]
+    assert len(labels) == len(set(labels)) == json.loads(artifact(third, "summary.json"))["train_samples"]
