@@ -200,3 +200,31 @@ def test_real_cells_are_prepared_with_their_natural_dirt(system: System, tmp_pat
     run = system.run_number(dataset, 1)
     assert run["state"] in {"SERVED", "REJECTED"}, run
     assert run["classes"] == ["Platelets", "RBC", "WBC"]
+
+
+def test_a_mixed_upload_is_one_dataset(system: System, tmp_path: Path) -> None:
+    """A COCO file, a VOC folder and a YOLO folder, as three annotators with three tools would send them."""
+    dataset, mixed = "mixed", tmp_path / "mixed"
+    boxes = 0
+    for seed, form in enumerate(("coco", "voc", "yolo"), 21):
+        drawn = tmp_path / f"drawn-{form}"
+        for command in (
+            ["sample", str(drawn), "--images", "24", "--seed", str(seed)],
+            ["export", str(drawn), str(mixed / form), "--to", form],
+        ):
+            subprocess.run(
+                [sys.executable, "-m", "cli.main", *command], cwd=ROOT, check=True, capture_output=True
+            )
+        boxes += len((drawn / "bounding_boxes.txt").read_text().splitlines())
+    (mixed / "nestbox.yaml").write_text("training: {epochs: 1}\n")
+    system.upload(dataset, mixed)
+    run = system.run_number(dataset, 1)
+    assert run["state"] in {"SERVED", "REJECTED"}, run
+    report = json.loads(
+        system.s3.get_object(
+            Bucket=system.outputs["ArtifactsBucket"], Key=f"runs/{run['run']}/prep/report.json"
+        )["Body"].read()
+    )
+    assert sorted(report["formats"]) == ["coco", "voc", "yolo"]
+    assert (report["images"], report["usable_images"], report["boxes"]) == (72, 72, boxes)
+    assert [defect for defect in report["defects"] if defect["severity"] == "error"] == []
