@@ -144,7 +144,7 @@ class ArchiveContents:
         )
         with self._lock:
             row = self._database.execute(query, (path,)).fetchone()
-        return None if row is None else PackedMember(path, *row[:6], SourceFile(*row[6:]))
+        return None if row is None else PackedMember._make((path, *row[:6], SourceFile(*row[6:])))
 
     def _take_in(self, file: SourceFile, directory: Directory, found: Iterator[Member]) -> list[Defect]:
         values = (file.path, file.size, file.version, file.tag)

@@ -26,8 +26,6 @@ CREATE TABLE files (
     path TEXT PRIMARY KEY, size INTEGER, version TEXT, tag TEXT,
     stem TEXT, extension TEXT, is_picture INTEGER, is_claimed INTEGER DEFAULT 0
 ) WITHOUT ROWID;
-CREATE INDEX files_by_stem ON files (stem);
-CREATE INDEX files_by_extension ON files (extension, path) WHERE NOT is_picture;
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT UNIQUE, class TEXT);
 CREATE TABLE records (
     seq INTEGER PRIMARY KEY, image TEXT, format TEXT, split TEXT, width INTEGER, height INTEGER,
@@ -51,6 +49,7 @@ class Catalogue:
         self.database.create_function("folder_of", 1, _folder_of, deterministic=True)
         self.known_schemas: list[str] = []
         """Indexes of packed pictures that `attach_known` made readable."""
+        self._waiting: list[tuple[Any, ...]] = []
         self._name_ids: dict[str, int] = {}
         self._names: list[str] = []
         self._classes: list[str | None] = []
@@ -77,7 +76,7 @@ class Catalogue:
         self.database.execute("BEGIN")
 
     def add_record(self, record: LabelledImage) -> None:
-        """Keep one record of one picture."""
+        """Keep one record of one picture. It is in the table `records` after `flush`."""
         boxes = record.boxes
         box_file = boxes[0].place.file if boxes else None
         edges = array("d")
@@ -86,8 +85,7 @@ class Catalogue:
                 raise ValueError(f"The boxes of {record.image} come from two files.")
             edges.extend(box.edges)
         width, height = record.declared_size or (None, None)
-        self.database.execute(
-            "INSERT INTO records VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        self._waiting.append(
             (
                 record.image,
                 record.format,
@@ -95,14 +93,23 @@ class Catalogue:
                 width,
                 height,
                 record.is_relative,
-                record.place.file,
-                record.place.where,
+                *record.place,
                 box_file,
                 array("i", [self._name_id(box.name) for box in boxes]).tobytes(),
                 edges.tobytes(),
                 "\n".join([(box.place.where or "").replace("\n", " ") for box in boxes]),
-            ),
+            )
         )
+        if len(self._waiting) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the records that wait."""
+        if self._waiting:
+            self.database.executemany(
+                "INSERT INTO records VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._waiting
+            )
+            self._waiting.clear()
 
     def lose(self, image: str | None) -> None:
         """Note an annotated picture that cannot be used."""
@@ -181,6 +188,10 @@ def insert_files(catalogue: Catalogue, rows: Iterable[tuple[SourceFile, str, str
             for file, stem, extension, is_picture in rows
         ),
     )
+    catalogue.database.execute("CREATE INDEX IF NOT EXISTS files_by_stem ON files (stem)")
+    catalogue.database.execute(
+        "CREATE INDEX IF NOT EXISTS files_by_extension ON files (extension, path) WHERE NOT is_picture"
+    )
 
 
 class Groups:
@@ -228,6 +239,12 @@ class Groups:
             (key,),
         )
         return rows.fetchall()
+
+    def has_repeats(self, column: int) -> bool:
+        """Whether two rows have the same value in a column (from 0, without the key)."""
+        self._flush()
+        query = f"SELECT 1 FROM {self._table} GROUP BY c{column} HAVING count(*) > 1 LIMIT 1"  # noqa: S608
+        return self._database.execute(query).fetchone() is not None
 
     def index(self) -> None:
         """Prepare for many calls of `get`."""

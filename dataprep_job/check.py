@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -206,7 +206,7 @@ class Examination:
             counts = self.tally.splits[one.split]
             counts.images += 1
             counts.boxes.update(box.name for box in one.labels.boxes)
-        return self._report([])
+        return replace(self._report([]), changes=None)
 
     def _picture(self, photo: Photo, split: Split | None) -> None:
         """Keep a sample picture for the report."""

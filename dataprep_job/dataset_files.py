@@ -40,6 +40,7 @@ _ANNOTATION_EXTENSIONS = frozenset(
         "tfrecord",
     ]
 )
+_NEEDS_CARE = re.compile(r"[\\/%\s]")
 _PROSE = re.compile(r"(readme|licen[cs]e|notice|changelog|citation)", re.IGNORECASE)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _SPLIT_FOLDERS: dict[str, Split] = {
@@ -152,6 +153,7 @@ class DatasetFiles:
             "SELECT EXISTS (SELECT 1 FROM records WHERE image = ?) "
             "OR EXISTS (SELECT 1 FROM lost WHERE image = ?)"
         )
+        self._catalogue.flush()
         return bool(self._catalogue.one(query, (picture, picture)))
 
     def spelled_like(self, path: str) -> str | None:
@@ -265,6 +267,10 @@ class DatasetFiles:
 
     def find(self, reference: str, annotation: str) -> list[str]:
         """What `locate` chooses from: the pictures that a reference in an annotation fits best, sorted."""
+        if not _NEEDS_CARE.search(reference):
+            only = self._only_picture_named(reference)
+            if only is not None:
+                return [only]
         several: list[str] = []
         for written in dict.fromkeys((reference, unquote(reference))):
             found = self._candidates(written.strip().replace("\\", "/"), annotation)

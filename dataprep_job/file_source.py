@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +78,14 @@ def outside(path: str, reason: str) -> Defect:
     return Defect("path.outside", Place(writable), f"{path!r} is not used: {reason}.")
 
 
+_SUSPICIOUS = re.compile(r"[\0\n\r\t\\\ud800-\udfff]|(?:^|/)\.{0,2}(?:/|$)")
+_HIDDEN = re.compile(r"(?:^|/)(?:\.|__MACOSX(?:/|$)|(?:Thumbs\.db|desktop\.ini|Icon\r|_READY)$)")
+
+
 def why_unsafe(path: str) -> str | None:
     """Why a relative path may not be used, or None where it is safe: it must stay inside its dataset."""
+    if not _SUSPICIOUS.search(path):
+        return None
     if not path.isascii() and any("\ud800" <= character <= "\udfff" for character in path):
         return "the name is not UTF-8"
     if "\0" in path or "\n" in path or "\r" in path or "\t" in path:
@@ -92,14 +99,7 @@ def why_unsafe(path: str) -> str | None:
 
 def is_hidden(path: str) -> bool:
     """Files that operating systems and Nestbox itself leave behind: never part of a dataset."""
-    parts = path.split("/")
-    name = parts[-1]
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts) or name in (
-        "Thumbs.db",
-        "desktop.ini",
-        "Icon\r",
-        "_READY",
-    )
+    return _HIDDEN.search(path) is not None
 
 
 class FolderSource:

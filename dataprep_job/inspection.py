@@ -97,14 +97,19 @@ class Photo:
     thumbnail: bytes = b""
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the displayed picture at full size, in pixels; 0 where it could not be read."""
+        return self.header.displayed if self.header else (0, 0)
+
+    @property
     def width(self) -> int:
         """Of the displayed picture at full size, in pixels; 0 where it could not be read."""
-        return self.header.displayed[0] if self.header else 0
+        return self.size[0]
 
     @property
     def height(self) -> int:
         """Of the displayed picture at full size, in pixels; 0 where it could not be read."""
-        return self.header.displayed[1] if self.header else 0
+        return self.size[1]
 
 
 def inspect(plan: PlannedImage, data: bytes | FileGoneError, treatment: Treatment) -> Photo:
@@ -169,11 +174,14 @@ def recall(plan: PlannedImage, known: PackedImage, treatment: Treatment) -> Phot
 
 
 def _label(boxes: Sequence[ImageBox], header: ImageHeader) -> bytes:
+    if not boxes:
+        return b""
     width, height = header.displayed
-    return (
-        detection_label([(box.class_id, box.edges.relative(width, height)) for box in boxes])
-        if boxes
-        else b""
+    return detection_label(
+        [
+            (class_id, Edges(x0 / width, y0 / height, x1 / width, y1 / height))
+            for class_id, (x0, y0, x1, y1) in boxes
+        ]
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -25,6 +24,8 @@ from dataprep_job.storage import Storage
 BLOCK = 128
 """At most so many photos are packed before their mirrored copies follow, so that no batch holds both."""
 ID_BITS = 63
+_LONGEST_COPY = 8 << 20
+"""Longer stretches are handed over in pieces, so that they are copied while the next are found."""
 
 
 def records_name(split: str) -> str:
@@ -86,7 +87,8 @@ class SplitPacker:
         self._list = storage.stream(f"lists/{split}.lst", "text/plain; charset=utf-8")
         self._index = storage.stream(f"lists/{split}.idx", "text/plain; charset=utf-8")
         self._block = -1
-        self._mirrored: deque[tuple[_Sample, PackedImage]] = deque()
+        self._mirrored: list[tuple[_Sample, PackedImage]] = []
+        self._lines: list[tuple[str, str]] = []
         self._offset = 0
         self._copying: tuple[Source, int, int] | None = None
         self.samples = 0
@@ -145,25 +147,26 @@ class SplitPacker:
             stream.abort()
 
     def _end_block(self) -> None:
-        while self._mirrored:
-            sample, packed = self._mirrored.popleft()
-            start, stop, jpeg_bytes = self._write(sample)
+        mirrored, self._mirrored = self._mirrored, []
+        for sample, packed in mirrored:
+            written = self._write(sample)
             if self._note is not None:
-                self._note(
-                    packed._replace(mirrored_start=start, mirrored_stop=stop, mirrored_jpeg_bytes=jpeg_bytes)
-                )
+                self._note(PackedImage(*packed[:-3], *written))
+        if self._lines:
+            self._index.write("".join([index for index, _ in self._lines]).encode())
+            self._list.write("".join([line for _, line in self._lines]).encode())
+            self._lines.clear()
 
     def _write(self, sample: _Sample) -> _Written:
         start = self._offset
-        self._index.write(index_line(sample.record_id, start).encode())
-        self._list.write(list_line(sample.record_id, sample.label, sample.path).encode())
-        encoded = sample.encoded
+        record_id, label, path, encoded, _ = sample
+        self._lines.append((index_line(record_id, start), list_line(record_id, label, path)))
         if isinstance(encoded, StoredImage):
             jpeg_bytes = encoded.jpeg_bytes
             self._take_over(sample, encoded)
         else:
             jpeg_bytes = len(encoded)
-            self._append(frame(image_header(sample.record_id, sample.label) + encoded))
+            self._append(frame(image_header(record_id, label) + encoded))
         self.samples += 1
         return _Written(start, self._offset, jpeg_bytes)
 
@@ -196,7 +199,7 @@ class SplitPacker:
         self._offset += stop - start
         if self._copying is not None:
             known, first, last = self._copying
-            if last == start and known == source:
+            if last == start and known == source and last - first < _LONGEST_COPY:
                 self._copying = (known, first, stop)
                 return
             self._end_copy()

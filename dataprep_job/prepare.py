@@ -28,6 +28,8 @@ from dataprep_job.storage import Storage, Stream
 from dataprep_job.survey import Earlier, Survey, survey
 
 SUMMARY = "summary.json"
+MANY = 10_000
+"""From so many pictures on, which take a while, a first report does not wait for them."""
 HELD_OUT = "held_out.jsonl"
 _JSON = "application/json"
 _SQLITE = "application/vnd.sqlite3"
@@ -77,6 +79,8 @@ def prepare(order: Order, say: Say) -> PrepSummary:
         with watch.stage("read"):
             found = read_dataset(order, say)
             treatment = packing_treatment(order, found, Path(folder))
+        if found.planned >= MANY:
+            publish_first(order, found, say)
         examination = Examination(found, say, treatment)
         progress = Progress(say, "pictures prepared", found.planned)
         opened = open_all(found.source, found.plan(), treatment, order.jobs)
@@ -264,8 +268,15 @@ class Preparation:
             image_size=configuration.resize,
             validation_is_test=report.validation_is_test,
             config={"training": configuration.training, "gate": configuration.gate},
+            quiet_period=configuration.quiet_period,
             seconds=self._watch.seconds,
         )
+
+
+def publish_first(order: Order, found: Survey, say: Say) -> None:
+    """Tell what the annotations alone say, while the pictures are still to be opened."""
+    expected = Examination(found, say).expectation()
+    publish(order, expected, say, note=f"{found.planned:,} pictures are still being opened and checked.")
 
 
 def publish(order: Order, report: CheckReport, say: Say, note: str = "") -> None:

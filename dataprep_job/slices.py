@@ -30,13 +30,13 @@ from dataprep_job.prepare import (
     Preparation,
     packing_treatment,
     previous_source,
-    publish,
+    publish_first,
     read_dataset,
     split_packers,
 )
 from dataprep_job.progress import Progress, Say, Stopwatch
 from dataprep_job.storage import Storage
-from dataprep_job.survey import PlannedImage, Survey, load_survey, save_survey
+from dataprep_job.survey import PACKING_ORDER, PlannedImage, Survey, load_survey, save_survey
 
 WORK = "work"
 _PLAN = f"{WORK}/plan.sqlite"
@@ -65,8 +65,7 @@ def plan(order: Order, say: Say) -> None:
         path = Path(folder) / "plan.sqlite"
         save_survey(found, path)
         order.output.put_file(_PLAN, path, _SQLITE)
-    expected = Examination(found, say).expectation()
-    publish(order, expected, say, note=f"{found.planned:,} pictures are still being opened and checked.")
+    publish_first(order, found, say)
     say(f"{order.run}: planned {found.planned:,} pictures")
 
 
@@ -79,7 +78,7 @@ def prepare_slice(order: Order, number: int, slices: int, say: Say) -> None:
     output = order.output.below(_folder(number))
     if _is_done(order, say):
         return
-    if output.open(_REST) is not None:
+    if output.has(_REST):
         say(f"{order.run}: slice {number} is prepared already")
         return
     with tempfile.TemporaryDirectory(prefix="nestbox-") as folder:
@@ -110,7 +109,9 @@ def merge(order: Order, slices: int, say: Say) -> PrepSummary:
     """
     done = order.output.read(SUMMARY)
     if done is not None:
-        say(f"{order.run}: prepared already, nothing to do")
+        say(f"{order.run}: prepared already")
+        # Whoever wrote it may have been killed before this.
+        _remove_work(order.output, slices)
         return PrepSummary.from_json(done)
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(prefix="nestbox-") as folder:
@@ -254,9 +255,6 @@ def _left_out(found: Survey, one: PlannedImage, treatment: Treatment) -> Photo:
 
 def _remove_work(output: Storage, slices: int) -> None:
     names = [INDEX, _REST]
-    for split in ("train", "validation", "test"):
+    for split in PACKING_ORDER:
         names += (records_name(split), f"lists/{split}.lst", f"lists/{split}.idx")
-    for number in range(slices):
-        for name in names:
-            output.remove(f"{_folder(number)}/{name}")
-    output.remove(_PLAN)
+    output.remove([f"{_folder(number)}/{name}" for number in range(slices) for name in names] + [_PLAN])

@@ -23,7 +23,7 @@ def group_of(image: str) -> str:
     Folders named after splits are kept, so that two photos of one name in two folders stay two photos.
     """
     name = splitext(image)[0]
-    return _ROBOFLOW_COPY.sub("", name)
+    return _ROBOFLOW_COPY.sub("", name) if ".rf." in name else name
 
 
 def is_copy(image: str) -> bool:

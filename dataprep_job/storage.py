@@ -9,7 +9,7 @@ import errno
 import io
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
@@ -31,6 +31,7 @@ MIN_PART_BYTES = 5 << 20
 _MAX_COPY = 1 << 30
 """S3 allows 5 GiB a part; smaller ones are copied side by side."""
 _UPLOADS = 3
+_DELETED_AT_ONCE = 1000
 _READS_AHEAD = 8
 _PIECES_AHEAD = 16
 _PIECE_BYTES = 4 << 20
@@ -71,8 +72,12 @@ class Storage(Protocol):
         """The files whose names begin with `name/`, as a storage of its own."""
         ...
 
-    def remove(self, name: str) -> None:
-        """Delete a file, if it is there."""
+    def has(self, name: str) -> bool:
+        """Whether a file is there (or S3 will not say so)."""
+        ...
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete files, as far as they are there."""
         ...
 
     def open(self, name: str) -> BinaryIO | None:
@@ -129,14 +134,18 @@ class FolderStorage:
         """The folder of this name as a storage of its own."""
         return FolderStorage(self.path(name), durable=self._durable)
 
-    def remove(self, name: str) -> None:
-        """Delete a file, if it is there, and the folders below the root that are empty then."""
-        path = self.path(name)
-        path.unlink(missing_ok=True)
-        for folder in path.parents:
-            if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
-                break
-            folder.rmdir()
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return self.path(name).is_file()
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete files, as far as they are there, and the folders below the root that are empty then."""
+        for path in map(self.path, names):
+            path.unlink(missing_ok=True)
+            for folder in path.parents:
+                if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
+                    break
+                folder.rmdir()
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file, None where there is none."""
@@ -240,7 +249,7 @@ class _FileStream:
         except OSError as error:
             raise OutputError(f"{path} cannot be read: {error.strerror}.") from error
         self._batch.append(_Stretch(self._sources[path].fileno(), start, stop))
-        self._batch_bytes += min(stop - start, _SMALL_COPY)
+        self._batch_bytes += stop - start
         if self._batch_bytes >= _BATCH_BYTES:
             self._hand_over()
 
@@ -364,13 +373,32 @@ class S3Storage:
         """The objects whose names begin with `name/`, as a storage of its own."""
         return S3Storage(self._s3, self._location.child(name))
 
-    def remove(self, name: str) -> None:
-        """Delete an object, if it is there."""
+    def has(self, name: str) -> bool:
+        """Whether an object is there (or S3 will not say so)."""
         target = self._location.child(name)
         try:
-            self._s3.delete_object(Bucket=target.bucket, Key=target.key)
-        except (ClientError, BotoCoreError) as error:
-            raise OutputError(f"{target} cannot be deleted: {reason(error)}.") from error
+            self._s3.head_object(Bucket=target.bucket, Key=target.key)
+        except ClientError as error:
+            if is_hidden_or_absent(error):
+                return False
+            raise OutputError(f"{target} cannot be read: {reason(error)}.") from error
+        except BotoCoreError as error:
+            raise OutputError(f"{target} cannot be read: {reason(error)}.") from error
+        return True
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete objects, as far as they are there, a thousand a request."""
+        for start in range(0, len(names), _DELETED_AT_ONCE):
+            keys = [self._location.child(name).key for name in names[start : start + _DELETED_AT_ONCE]]
+            try:
+                answer = self._s3.delete_objects(
+                    Bucket=self._location.bucket,
+                    Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+                )
+            except (ClientError, BotoCoreError) as error:
+                raise OutputError(f"{self._location} cannot be emptied: {reason(error)}.") from error
+            for refused in answer.get("Errors", []):
+                raise OutputError(f"{refused.get('Key')} cannot be deleted: {refused.get('Message')}.")
 
     def location(self, name: str) -> S3Location:
         """Where an object lies."""

@@ -216,6 +216,7 @@ def survey(source: FileSource, earlier: Earlier) -> Survey:
     gathering = _Gathering(catalogue)
     for reader in READERS:
         reader.read(files, log, gathering)
+    catalogue.flush()
     log.settle()
     files.report_unclaimed(frozenset({FILE_NAME}))
     log.add_together("image.unlabelled", _unlabelled(catalogue), "No annotation speaks of {subject}.")

@@ -34,6 +34,26 @@ class SplitCounts:
     most_boxes: int = 0
 
 
+class _DigestFilter:
+    """Says of most new digests that they were not met before, in a fixed four megabytes (a Bloom filter)."""
+
+    _BITS = 25
+
+    def __init__(self) -> None:
+        self._met = bytearray(1 << self._BITS - 3)
+
+    def met_before(self, digest: bytes) -> bool:
+        """Take in a digest. False: it is new; True: it may have been met before, which the table knows."""
+        number = int.from_bytes(digest[:12], "big")
+        met, known = self._met, True
+        for _ in range(3):
+            byte, bit = number >> 3 & (1 << self._BITS - 3) - 1, 1 << (number & 7)
+            known = known and bool(met[byte] & bit)
+            met[byte] |= bit
+            number >>= self._BITS + 3
+        return known
+
+
 class Tally:
     """Takes opened pictures in packing order (held-out ones first) and decides which of them are used."""
 
@@ -44,10 +64,12 @@ class Tally:
         self._catalogue = survey.catalogue
         self._database = survey.catalogue.database
         self._database.execute(
-            "CREATE TABLE used (digest BLOB PRIMARY KEY, image TEXT, split TEXT, is_named INTEGER, "
-            "label BLOB) WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS used (digest BLOB PRIMARY KEY, image TEXT, split TEXT, "
+            "is_named INTEGER, label BLOB) WITHOUT ROWID"
         )
         self._any_held = self._catalogue.one("SELECT 1 FROM held_digests LIMIT 1") is not None
+        self._digests = _DigestFilter()
+        self._waiting: list[tuple[bytes, str, Split, bool, bytes]] = []
         self._duplicates = 0
         self.splits: dict[Split, SplitCounts] = {split: SplitCounts() for split in PACKING_ORDER}
         self.box_shares: Counter[int] = Counter()
@@ -69,25 +91,33 @@ class Tally:
             if held is not None:
                 split = "validation" if self._survey.validation_is_test else held
         boxes = photo.boxes
-        added = self._database.execute(
-            "INSERT OR IGNORE INTO used VALUES (?, ?, ?, ?, ?)",
-            (photo.digest, plan.labels.image, split, plan.labels.split is not None, photo.label),
-        )
-        if not added.rowcount:
-            self._log.append(self._duplicate(photo))
-            return None
+        labels = plan.labels
+        if self._digests.met_before(photo.digest):
+            self.flush()
+            if self._catalogue.one("SELECT 1 FROM used WHERE digest = ?", (photo.digest,)) is not None:
+                self._log.append(self._duplicate(photo))
+                return None
+        self._waiting.append((photo.digest, labels.image, split, labels.split is not None, photo.label))
+        if len(self._waiting) >= _BATCH:
+            self.flush()
         counts = self.splits[split]
         counts.images += 1
         counts.most_boxes = max(counts.most_boxes, len(boxes))
-        width, height = photo.width, photo.height
-        for class_id, edges in boxes:
+        width, height = size = photo.size
+        area = width * height
+        for class_id, (x0, y0, x1, y1) in boxes:
             counts.boxes[self._classes[class_id]] += 1
-            self.box_shares[share_class(edges.area / (width * height))] += 1
-        counts.pictures.update({self._classes[class_id] for class_id, _ in boxes})
-        size = (width, height)
+            self.box_shares[share_class((x1 - x0) * (y1 - y0) / area)] += 1
+        for class_id in {class_id for class_id, _ in boxes}:
+            counts.pictures[self._classes[class_id]] += 1
         is_counted = size in self.picture_sizes or len(self.picture_sizes) < _SIZES_COUNTED
         self.picture_sizes[size if is_counted else (0, 0)] += 1
         return split
+
+    def flush(self) -> None:
+        """Write the used pictures that wait to the table `used`."""
+        self._database.executemany("INSERT INTO used VALUES (?, ?, ?, ?, ?)", self._waiting)
+        self._waiting.clear()
 
     @property
     def images(self) -> int:
@@ -105,6 +135,7 @@ class Tally:
 
     def finish(self) -> list[str]:
         """Note what only the whole shows, and return why no training is possible; empty: it is."""
+        self.flush()
         for name, boxes in self.class_boxes().items():
             if boxes == 0:
                 continue
@@ -163,6 +194,7 @@ _MEND_EMPTY: Mapping[Split, str] = {
 SHARE_CLASSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 """Upper ends of the classes of box sizes: the square root of a box's share of its picture's area."""
 _SIZES_COUNTED = 1000
+_BATCH = 500
 
 
 def share_class(share: float) -> int:

@@ -111,11 +111,9 @@ class _Records:
         """Give the findings everything that the file says."""
         idle = self._idle_entries()
         met = 0
-        for row in self._rows.images():
-            key, *_, index = row
-            boxes = self._rows.boxes(key)
+        for row, boxes in self._rows.images_with_boxes():
             met += len(boxes)
-            if idle is None or not idle.get(index):
+            if idle is None or not idle.get(row[-1]):
                 self._add_image(row, boxes)
         if met != self._rows.box_count or not self._rows.are_images_ascending:
             for key, index in self._rows.orphans():
@@ -195,6 +193,8 @@ class _Records:
 
         Two entries of one picture that both have boxes are two annotations of it, and stay.
         """
+        if not self._rows.have_names_repeats():
+            return None
         names = self._files.groups(2)
         for key, name, _, _, index in self._rows.images():
             names.add(name, key, index)

@@ -68,6 +68,8 @@ class CocoRows:
         self._waiting_key: int | str = 0
         self._category_numbers: dict[int | str, int] = {}
         self._are_boxes_ascending = True
+        self._are_keys_ascending = True
+        self._last_key: int | str | None = None
         self._last_image: int | str | None = None
         self._last_box = _NO_ID
         self._crowds = log.bundle(
@@ -92,14 +94,19 @@ class CocoRows:
             elif entry.section == "categories":
                 self._keep_category(entry)
         self._flush()
-        self._boxes.index()
-        self._images.index()
+        if not (self.are_images_ascending and self._are_keys_ascending):
+            self._boxes.index()
+            self._images.index()
         if not self._are_boxes_ascending:
             self._report_repeated_ids()
 
     def images(self) -> Iterator[ImageRow]:
         """Every usable entry of `images`, in order."""
         yield from self._images.in_order()
+
+    def have_names_repeats(self) -> bool:
+        """Whether a file name stands in two entries of `images`."""
+        return self._images.has_repeats(0)
 
     def names_of(self, key: int | str) -> list[str]:
         """The file names that stand under an image id."""
@@ -109,10 +116,23 @@ class CocoRows:
         """Whether any annotation, usable or not, has this image id."""
         return bool(self._boxes.get(key))
 
-    def boxes(self, key: int | str) -> list[BoxRow]:
-        """The annotations of an image id, usable or not, in order."""
-        packed = b"".join([row[0] for row in self._boxes.get(key)])
-        return list(_ROW.iter_unpack(packed))
+    def images_with_boxes(self) -> Iterator[tuple[ImageRow, list[BoxRow]]]:
+        """Every usable entry of `images`, in order, with its annotations, usable or not, in order."""
+        if not (self.are_images_ascending and self._are_keys_ascending):
+            for row in self.images():
+                packed = b"".join([values[0] for values in self._boxes.get(row[0])])
+                yield row, list(_ROW.iter_unpack(packed))
+            return
+        # Most tools write both lists in the order of the ids: each is read once, side by side.
+        boxes = self._boxes.in_order()
+        key, values = next(boxes, (None, b""))
+        for row in self.images():
+            found = b""
+            while key is not None and not _is_after(key, row[0]):
+                if key == row[0]:
+                    found += values
+                key, values = next(boxes, (None, b""))
+            yield row, list(_ROW.iter_unpack(found))
 
     def orphans(self) -> Iterator[tuple[int | str, int]]:
         """Image ids that the file does not list, and the index of each annotation that has one."""
@@ -205,6 +225,9 @@ class CocoRows:
     def _flush(self) -> None:
         if self._waiting:
             self._boxes.add(self._waiting_key, bytes(self._waiting))
+            if self._waiting_key != self._last_key:
+                self._are_keys_ascending &= _is_after(self._waiting_key, self._last_key)
+                self._last_key = self._waiting_key
             self._waiting.clear()
 
     def _category(self, entry: JsonEntry, written: Any) -> int:

@@ -201,7 +201,34 @@ def test_slices_joined_are_the_bytes_of_one_job(
     assert contents(many) == contents(tmp_path / "one")
     assert (many / "report.html").read_text() == (tmp_path / "one/report.html").read_text()
     assert changes(many) == changes(tmp_path / "one")
+    assert not (many / "work").exists()
+    (many / "work").mkdir()
+    (many / "work/plan.sqlite").write_bytes(b"left by a merge that was killed after its last word")
     assert job("merge", dataset, many, *previous, "--slices", str(slices)) == 0
+    assert not (many / "work").exists()
+
+
+def test_a_large_dataset_is_reported_before_its_pictures_are_opened(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataprep_job import prepare as module
+
+    outcomes: list[tuple[str, int, bool]] = []
+    publish = module.publish
+
+    def spy(order: Order, report: Any, say: Any, note: str = "") -> None:
+        publish(order, report, say, note)
+        written = json.loads((tmp_path / "out/report.json").read_text())
+        packed = (tmp_path / "out/channels/train/train.rec").exists()
+        outcomes.append((written["outcome"], written["usable_images"], packed))
+
+    monkeypatch.setattr(module, "MANY", 30)
+    monkeypatch.setattr(module, "publish", spy)
+    files = drawn(40)
+    files["JPEGImages/p3.jpg"] = b"damaged"
+    run(write(tmp_path / "pets", files), tmp_path / "out")
+    assert outcomes == [("CHECKING", 40, False), ("READY", 39, False)]
+    assert (tmp_path / "out/channels/train/train.rec").exists()
 
 
 def test_a_slice_that_is_missing_is_named(drawn: Drawn, tmp_path: Path, capsys: Any) -> None:

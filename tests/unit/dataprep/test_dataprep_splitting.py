@@ -38,6 +38,7 @@ def choose(
     splitting = Splitting(catalogue, log or DefectLog())
     for one in images:
         catalogue.add_record(one)
+    catalogue.flush()
     splitting.add((one.image, seq, one.split) for seq, one in enumerate(images, 1))
     splitting.hold_out(earlier)
     is_test = splitting.choose(share)

@@ -37,6 +37,7 @@ def example() -> dict[str, Any]:
         config=st.fixed_dictionaries(
             {"training": st.dictionaries(text, count | number | text), "gate": st.dictionaries(text, number)}
         ),
+        quiet_period=st.none() | number,
         seconds=st.dictionaries(text, number),
     )
 )
@@ -47,8 +48,9 @@ def test_what_is_written_is_read_back(summary: PrepSummary) -> None:
 
 def test_fields_of_a_newer_job_are_ignored_and_optional_ones_may_be_missing() -> None:
     document = example() | {"novelty": 1}
-    del document["test_images"]
-    assert PrepSummary.from_json(json.dumps(document)).test_images == 0
+    del document["test_images"], document["quiet_period"]
+    summary = PrepSummary.from_json(json.dumps(document))
+    assert (summary.test_images, summary.quiet_period) == (0, None)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,9 @@ def test_fields_of_a_newer_job_are_ignored_and_optional_ones_may_be_missing() ->
         ("config", {"training": {}}),
         ("config", {"training": {}, "gate": []}),
         ("seconds", {"read": -1}),
+        ("quiet_period", -1),
+        ("quiet_period", "60"),
+        ("quiet_period", True),
     ],
 )
 def test_an_ill_typed_field_is_named(field: str, value: object) -> None:
