@@ -13,6 +13,7 @@ from dataprep_job.defects import DefectLog, Place
 from dataprep_job.errors import FileGoneError
 from dataprep_job.file_source import FileSource, SourceFile, read_many
 from dataprep_job.labels import Split
+from dataprep_job.spelling import name_before_upload, other_forms, plain
 from dataprep_job.text_lines import text_lines
 
 PICTURE_EXTENSIONS = frozenset((
@@ -43,6 +44,7 @@ _ANNOTATION_EXTENSIONS = frozenset(
 _NEEDS_CARE = re.compile(r"[\\/%\s]")
 _PROSE = re.compile(r"(readme|licen[cs]e|notice|changelog|citation)", re.IGNORECASE)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_OF_A_YEAR = re.compile(r"([a-z]+)[-_ ]?(?:19|20)\d\d", re.ASCII)
 _SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",
     "training": "train",
@@ -67,9 +69,12 @@ def extension(path: str) -> str:
 
 
 def split_of_folders(path: str) -> Split | None:
-    """The split that a folder of the path names (`train/…`, `valid/…`); the innermost one counts."""
+    """The split that a folder of the path names (`train/…`, `valid/…`, `val2017/…`); the innermost counts."""
     for part in reversed(path.split("/")[:-1]):
-        split = _SPLIT_FOLDERS.get(part.lower().removesuffix(".zip"))
+        name = part.lower().removesuffix(".zip")
+        split = _SPLIT_FOLDERS.get(name)
+        if split is None and name[-1:].isdigit() and (dated := _OF_A_YEAR.fullmatch(name)):
+            split = _SPLIT_FOLDERS.get(dated[1])
         if split is not None:
             return split
     return None
@@ -90,7 +95,7 @@ class DatasetFiles:
         self._log = log
         self._catalogue = catalogue or Catalogue()
         self._database = self._catalogue.database
-        self._has_folded = False
+        self._has_plain_names = False
         insert_files(self._catalogue, map(_described, source.files()))
         log.extend(source.refused())
 
@@ -130,15 +135,21 @@ class DatasetFiles:
     def pictures_with_stem(self, name: str) -> list[str]:
         """Paths of all pictures with this name before the extension, in any folder, sorted."""
         query = "SELECT path FROM files WHERE stem = ? AND is_picture ORDER BY path"
-        return [path for (path,) in self._database.execute(query, (name,))]
+        for form in (name, *other_forms(name)):
+            found = [path for (path,) in self._database.execute(query, (form,))]
+            if found:
+                return found
+        return []
 
     def pictures_called(self, path: str) -> list[str]:
         """Paths of the pictures at this path whatever their extension, sorted: `a/x` has `a/x.jpg`."""
-        rows = self._database.execute(
-            "SELECT path FROM files WHERE path > ? AND path < ? AND stem = ? AND is_picture ORDER BY path",
-            (f"{path}.", f"{path}/", basename(path)),
-        )
-        return [found for (found,) in rows]
+        query = "SELECT path FROM files WHERE path > ? AND path < ? AND stem = ? AND is_picture ORDER BY path"
+        for form in (path, *other_forms(path)):
+            values = f"{form}.", f"{form}/", basename(form)
+            found = [one for (one,) in self._database.execute(query, values)]
+            if found:
+                return found
+        return []
 
     def has_pictures(self, folder: str) -> bool:
         """Whether a picture lies in this folder or below it; '' is the whole dataset."""
@@ -157,16 +168,23 @@ class DatasetFiles:
         return bool(self._catalogue.one(query, (picture, picture)))
 
     def spelled_like(self, path: str) -> str | None:
-        """A file that differs from the path in upper and lower case only."""
-        if not self._has_folded:
-            self._has_folded = True
-            self._database.execute("CREATE TABLE folded (folded TEXT, path TEXT)")
-            self._database.create_function("casefold", 1, str.casefold, deterministic=True)
-            self._database.execute("INSERT INTO folded SELECT casefold(path), path FROM files")
-            self._database.execute("CREATE INDEX folded_paths ON folded (folded)")
-        query = "SELECT min(path) FROM folded WHERE folded = ? AND path != ?"
-        found: str | None = self._catalogue.one(query, (path.casefold(), path))
-        return found
+        """The only picture whose path is spelled differently, see `plain`."""
+        wanted = plain(path)
+        found = [one for one in self._pictures_spelled_like(basename(path)) if plain(one) == wanted]
+        return found[0] if len(found) == 1 else None
+
+    def _pictures_spelled_like(self, name: str) -> list[str]:
+        """Paths of the pictures with this name or another spelling of it, in any folder, sorted."""
+        if not self._has_plain_names:
+            self._has_plain_names = True
+            self._database.create_function("plain_name", 1, _plain_name, deterministic=True)
+            self._database.execute("CREATE TABLE plain_names (name TEXT, path TEXT)")
+            self._database.execute(
+                "INSERT INTO plain_names SELECT plain_name(path), path FROM files WHERE is_picture"
+            )
+            self._database.execute("CREATE INDEX plain_names_by_name ON plain_names (name)")
+        query = "SELECT path FROM plain_names WHERE name = ? ORDER BY path"
+        return [path for (path,) in self._database.execute(query, (plain(name),))]
 
     def unclaimed(self, wanted: str) -> Iterator[SourceFile]:
         """Files of an extension (lower case, no dot), not pictures, that no reader has claimed yet."""
@@ -188,10 +206,12 @@ class DatasetFiles:
         self._database.execute("UPDATE files SET is_claimed = 1 WHERE path = ?", (path,))
 
     def claim_below(self, folder: str, wanted: str) -> None:
-        """Mark all files of an extension in a folder and the folders in it; '' is the whole dataset."""
-        for file in list(self.unclaimed(wanted)):
-            if not folder or file.path.startswith(folder.rstrip("/") + "/"):
-                self.claim(file.path)
+        """Mark all files of an extension in a folder and the folders in it."""
+        self._database.execute(
+            "UPDATE files SET is_claimed = 1 "
+            "WHERE path > ? AND path < ? AND extension = ? AND NOT is_picture",
+            (f"{folder}/", f"{folder}0", wanted),
+        )
 
     def file(self, path: str) -> SourceFile:
         """The entry of a path that the dataset holds."""
@@ -245,7 +265,8 @@ class DatasetFiles:
         References are what tools wrote on other machines: paths relative to the annotation, to the dataset
         or to a folder that is not here, absolute paths, URLs and s3:// addresses, with slashes of any kind
         and percent-encoding. The picture that shares most trailing parts with the reference is meant; among
-        several, the one nearest to the annotation. Only pictures of the dataset can be found.
+        several, the `likeliest`. Where there is none of this name, one whose name is only spelled differently
+        is taken, with a warning. Only pictures of the dataset can be found.
 
         Args:
             reference: as written in the annotation.
@@ -253,6 +274,7 @@ class DatasetFiles:
         """
         found = self.find(reference, place.file)
         if len(found) == 1:
+            self.note_spelling(reference, found[0], place)
             return found[0]
         if found:
             several = ", ".join(found[:3])
@@ -260,24 +282,41 @@ class DatasetFiles:
                 "image.ambiguous", place, f"{reference[:200]!r} can be any of {len(found)}: {several}."
             )
             return None
-        twin = self.spelled_like(join(dirname(place.file), reference)) or self.spelled_like(reference)
-        meant = f" Did you mean {twin}?" if twin else ""
+        name = basename(reference.strip().replace("\\", "/"))
+        twins = self.pictures_with_stem(stem(name)) if name else []
+        meant = f" Did you mean {twins[0]}?" if len(twins) == 1 else ""
         self._log.add("image.missing", place, f"There is no picture {reference[:200]!r}.{meant}")
         return None
 
     def find(self, reference: str, annotation: str) -> list[str]:
         """What `locate` chooses from: the pictures that a reference in an annotation fits best, sorted."""
-        if not _NEEDS_CARE.search(reference):
-            only = self._only_picture_named(reference)
-            if only is not None:
-                return [only]
         several: list[str] = []
-        for written in dict.fromkeys((reference, unquote(reference))):
+        forms = dict.fromkeys((reference, unquote(reference)))
+        for written in forms:
             found = self._candidates(written.strip().replace("\\", "/"), annotation)
             if len(found) == 1:
                 return found
             several = several or found
-        return several
+        if several:
+            return several
+        for written in forms:
+            found = self._spelled_otherwise(written.strip().replace("\\", "/"), annotation)
+            if found:
+                return found
+        return []
+
+    def note_spelling(self, reference: str, picture: str, place: Place) -> None:
+        """Warn where a reference names the picture that it means, but spells it differently."""
+        written, name = basename(reference.strip().replace("\\", "/")), basename(picture)
+        if written == name:
+            return
+        unquoted = unquote(written)
+        others = (written, unquoted, name_before_upload(written) or "")
+        if unquoted != name and plain(name) in map(plain, others):
+            bundle = self._log.bundle(
+                "image.spelled-differently", "Pictures are named a little differently here: {subject}."
+            )
+            bundle.add(place, f"{written[:200]!r} is {picture}")
 
     def _candidates(self, written: str, annotation: str) -> list[str]:
         only = self._only_picture_named(written[written.rfind("/") + 1 :])
@@ -286,15 +325,30 @@ class DatasetFiles:
         for path in (normpath(join(dirname(annotation), written)), normpath(written)):
             if self.is_picture(path):
                 return [path]
-        address = written.partition("?")[0] if "://" in written else written
-        wanted = [part for part in address.split("/") if part not in ("", ".", "..")]
+        wanted = _parts_of(written)
         candidates = self.pictures_named(wanted[-1]) if wanted else []
         if len(candidates) < 2:
             return candidates
         ending = wanted[::-1]
         shared = {path: _shared(path.split("/")[::-1], ending) for path in candidates}
         most = max(shared.values())
-        return self.nearest([path for path in candidates if shared[path] == most], dirname(annotation))
+        return self.likeliest([path for path in candidates if shared[path] == most], annotation)
+
+    def _spelled_otherwise(self, written: str, annotation: str) -> list[str]:
+        """The pictures that fit a reference best whose name is only spelled differently."""
+        wanted = _parts_of(written)
+        if not wanted:
+            return []
+        candidates = self._pictures_spelled_like(wanted[-1])
+        uploaded = name_before_upload(wanted[-1])
+        if not candidates and uploaded:
+            candidates = self._pictures_spelled_like(uploaded)
+        if len(candidates) < 2:
+            return candidates
+        ending = [plain(part) for part in wanted[-2::-1]]
+        shared = {path: _shared(plain(dirname(path)).split("/")[::-1], ending) for path in candidates}
+        most = max(shared.values())
+        return self.likeliest([path for path in candidates if shared[path] == most], annotation)
 
     def report_unclaimed(self, ignored: frozenset[str]) -> None:
         """Name the annotation-like files that nobody understood, all in one defect."""
@@ -323,6 +377,26 @@ class DatasetFiles:
         best = max(ranks.values())
         return sorted(path for path, rank in ranks.items() if rank == best)
 
+    def likeliest(self, candidates: list[str], annotation: str) -> list[str]:
+        """Those of the candidates that an annotation file means, as far as its path tells, sorted.
+
+        The nearest ones; among several, those of the split that the file is for, and in folders that its path
+        names: `xml/day1/a.xml` and `annotations/day1.json` mean `photos/day1/a.jpg`.
+        """
+        near = self.nearest(candidates, dirname(annotation))
+        if len(near) < 2:
+            return near
+        split = split_of_name(annotation) or split_of_folders(annotation)
+        own = set(map(_folder_name, dirname(annotation).split("/")))
+        name = stem(annotation).casefold()
+        ranks = {}
+        for path in near:
+            folders = {_folder_name(folder) for folder in dirname(path).split("/")}
+            named = sum(folder in own or _is_named(folder, name) for folder in folders if folder)
+            ranks[path] = (split is not None and split_of_folders(path) == split, named)
+        best = max(ranks.values())
+        return sorted(path for path, rank in ranks.items() if rank == best)
+
     def _fits(self, file: SourceFile) -> bool:
         if file.size <= MAX_ANNOTATION_BYTES:
             return True
@@ -345,6 +419,25 @@ def beside(path: str, name: str) -> str:
 def _described(file: SourceFile) -> tuple[SourceFile, str, str, bool]:
     ending = extension(file.path)
     return file, stem(file.path), ending, ending in PICTURE_EXTENSIONS
+
+
+def _plain_name(path: str) -> str:
+    return plain(path[path.rfind("/") + 1 :])
+
+
+def _parts_of(reference: str) -> list[str]:
+    """The folders and the name in a reference; without the query where it is an address."""
+    address = reference.partition("?")[0] if "://" in reference else reference
+    return [part for part in address.split("/") if part not in ("", ".", "..")]
+
+
+def _folder_name(folder: str) -> str:
+    return folder.casefold().removesuffix(".zip")
+
+
+def _is_named(folder: str, name: str) -> bool:
+    """Whether a file's name holds that of a folder as a word: `instances_day1` holds `day1`."""
+    return re.search(rf"(?<![^\W_]){re.escape(folder)}(?![^\W_])", name) is not None
 
 
 def _shared(one: list[str], other: list[str]) -> int:

@@ -123,6 +123,7 @@ class DefectLog:
     def __init__(self) -> None:
         self._listed: list[Defect] = []
         self._per_code: Counter[str] = Counter()
+        self._unlisted: Counter[str] = Counter()
         self._bundles: dict[tuple[str, str], Bundle] = {}
 
     def add(self, code: str, place: Place, message: str, images: tuple[str, ...] = ()) -> None:
@@ -136,6 +137,8 @@ class DefectLog:
         self._per_code[defect.code] += 1
         if self._per_code[defect.code] <= LISTED_PER_CODE:
             self._listed.append(_bounded(defect))
+        else:
+            self._unlisted[defect.code] += defect.count
 
     def extend(self, defects: Iterable[Defect]) -> None:
         """Note several defects."""
@@ -169,6 +172,7 @@ class DefectLog:
         return {
             "listed": [(one.code, *one.place, one.message, one.count, one.images) for one in self._listed],
             "per_code": dict(self._per_code),
+            "unlisted": dict(self._unlisted),
         }
 
     @classmethod
@@ -180,19 +184,14 @@ class DefectLog:
             for code, file, where, message, count, images in state["listed"]
         ]
         log._per_code = Counter(state["per_code"])
+        log._unlisted = Counter(state["unlisted"])
         return log
 
     def listed(self) -> list[Defect]:
         """The defects, errors first, then in the order found; what was not listed is summed up per code."""
         overflow = [
-            Defect(
-                code,
-                Place(""),
-                f"{count - LISTED_PER_CODE:,} more of these are not listed.",
-                count - LISTED_PER_CODE,
-            )
-            for code, count in self._per_code.items()
-            if count > LISTED_PER_CODE
+            Defect(code, Place(""), f"{count:,} more of these are not listed.", count)
+            for code, count in self._unlisted.items()
         ]
         return sorted([*self._listed, *overflow], key=lambda defect: defect.severity != "error")
 

@@ -24,8 +24,11 @@ from dataprep_job.storage import Storage
 BLOCK = 128
 """At most so many photos are packed before their mirrored copies follow, so that no batch holds both."""
 ID_BITS = 63
-_LONGEST_COPY = 8 << 20
-"""Longer stretches are handed over in pieces, so that they are copied while the next are found."""
+_LONGEST_COPY = 64 << 20
+"""Longer stretches are handed over in pieces, so that they are copied while the next are found.
+
+As parts of an S3 upload, of which there are 10,000 at most, these make 640 GB.
+"""
 
 
 def records_name(split: str) -> str:

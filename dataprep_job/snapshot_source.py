@@ -32,25 +32,23 @@ class SnapshotSource:
     read_threads = READ_THREADS
 
     def __init__(self, s3: S3Client, source: S3Location, snapshot: bytes) -> None:
-        """Read the snapshot (gzipped JSON lines of key, version_id, etag, size).
-
-        Raises:
-            SourceError: the snapshot is damaged or lists objects outside `source`.
-        """
+        """`snapshot`: gzipped JSON lines of key, version_id, etag, size, in the order of the keys."""
         self._s3 = s3
         self._source = source
         self._snapshot = snapshot
         self._refused: list[Defect] = []
         self._ranges = RangeCache(self._get_range)
-        for _ in self.files():
-            pass
 
     def paths(self) -> Iterator[str]:
         """The path of every file, in the order of the snapshot."""
         return (file.path for file in self.files())
 
     def files(self) -> Iterator[SourceFile]:
-        """Every file, in the order of the snapshot, which is that of the keys."""
+        """Every file, in the order of the snapshot, which is that of the keys.
+
+        Raises:
+            SourceError: the snapshot is damaged or lists objects outside the source.
+        """
         self._refused = []
         try:
             with gzip.open(io.BytesIO(self._snapshot), "rt", encoding="utf-8") as lines:

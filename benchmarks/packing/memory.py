@@ -58,6 +58,8 @@ class _Pictures:
         return []
 
     def read(self, file: SourceFile) -> bytes:
+        if file.path.endswith("json"):
+            return self._annotations.read_bytes()
         number = int(file.path[:-4])
         return self._pool[number % _POOL] + number.to_bytes(8, "big")
 

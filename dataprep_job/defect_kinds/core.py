@@ -88,7 +88,13 @@ ROWS: tuple[Row, ...] = (
         "cub.duplicate-id",
         "error",
         "Image id used twice",
-        "Give every picture in images.txt an id of its own.",
+        "Give every picture in images.txt an id of its own, and its lines in the other files that id.",
+    ),
+    (
+        "cub.duplicate-class",
+        "error",
+        "Class id with two names",
+        "Give every class in classes.txt an id of its own, and its lines in image_class_labels.txt that id.",
     ),
     (
         "cub.class-without-name",
@@ -140,6 +146,12 @@ ROWS: tuple[Row, ...] = (
         "error",
         "Annotation fits more than one picture",
         "Write the picture's path in the dataset into the annotation, or give every picture its own name.",
+    ),
+    (
+        "image.spelled-differently",
+        "warning",
+        "Picture's name spelled differently",
+        "Nothing is lost; write the name in both places with the same letters, case and extension.",
     ),
     (
         "image.unlabelled",

@@ -33,6 +33,12 @@ _SIZES = "sizes.txt"
 _FILES = (_LIST, _BOXES, _LABELS, _SPLIT, _SIZES)
 _SPLITS: dict[str, Split] = {"1": "train", "0": "test"}
 
+_NOT_ABOUT_BOXES = ("attributes", "parts")
+"""Folders of the full set with text files that say nothing about boxes."""
+
+_SPOILT = ""
+"""Stands for each value of a line that cannot be read: boxes and class labels pair up by their order."""
+
 
 class CubReader:
     """Reads every folder that holds `images.txt` beside `bounding_boxes.txt` or `image_class_labels.txt`."""
@@ -56,21 +62,22 @@ class _Folder:
         self._log = log
         self._findings = findings
         self._names: dict[str, str] = {}
+        self._doubtful: set[str] = set()
         self._unnamed: dict[str, tuple[int, int]] = {}
         self._used: set[str] = set()
 
     def read(self) -> None:
-        for class_id, name, _ in self._rows(_CLASSES, "<class id> <name>", _text):
-            self._names.setdefault(class_id, name)
+        self._read_classes()
         tables = [
             self._gather(_LIST, "<image id> <path>", _path),
-            self._gather(_BOXES, "<image id> <x> <y> <width> <height>", _box),
-            self._gather(_LABELS, "<image id> <class id>", _word),
+            self._gather(_BOXES, "<image id> <x> <y> <width> <height>", _box, spoilt=(_SPOILT,) * 4),
+            self._gather(_LABELS, "<image id> <class id>", _word, spoilt=(_SPOILT,)),
             self._gather(_SPLIT, "<image id> <1 or 0>", _split, required=False),
             self._gather(_SIZES, "<image id> <width> <height>", _size, required=False),
         ]
-        # The full set brings attributes and part locations too, which say nothing about boxes.
-        self._files.claim_below(dirname(self._list), "txt")
+        for folder in _NOT_ABOUT_BOXES:
+            self._files.claim_below(beside(self._list, folder), "txt")
+        self._claim_attribute_names()
         orphans = [
             self._log.bundle(
                 "cub.orphan-id", f"{name} speaks of pictures that {_LIST} does not list: {{subject}}."
@@ -82,7 +89,7 @@ class _Folder:
                 self._add(image_id, images, *rows)
                 continue
             for name, bundle, found in zip(_FILES, orphans, [images, *rows], strict=True):
-                if found:
+                if any(row[0] != _SPOILT for row in found):
                     bundle.add(at_line(beside(self._list, name), found[0][-1]), f"id {image_id}")
         self._report_unnamed()
         for table in tables:
@@ -90,11 +97,33 @@ class _Folder:
         in_order = sorted(self._names, key=_numbers_first)
         self._findings.order_classes(self._names[key] for key in in_order if self._names[key] in self._used)
 
+    def _read_classes(self) -> None:
+        for class_id, name, line in self._rows(_CLASSES, "<class id> <name>", _text):
+            known = self._names.setdefault(class_id, name)
+            if known != name and class_id not in self._doubtful:
+                self._doubtful.add(class_id)
+                message = (
+                    f"Class id {class_id} means {known[:100]!r} and {name[:100]!r}; its boxes are left out."
+                )
+                self._log.add("cub.duplicate-class", at_line(beside(self._list, _CLASSES), line), message)
+
+    def _claim_attribute_names(self) -> None:
+        """The full set has the names of its attributes one folder further up."""
+        folder = dirname(self._list)
+        for path in (beside(folder, "attributes.txt"), beside(self._list, "attributes.txt")):
+            if self._files.has(path):
+                self._files.claim(path)
+
     def _add(self, image_id: str, images: Rows, boxes: Rows, labels: Rows, splits: Rows, sizes: Rows) -> None:
         (path, line), *others = images
         for _, other in others:
-            message = f"Image id {image_id} is used by line {line} already; this line is not used."
+            message = f"Image id {image_id} means {path[:200]!r} in line {line}, and this picture here."
             self._log.add("cub.duplicate-id", at_line(self._list, other), message)
+        if any(other_path != path for other_path, _ in others):
+            # Nobody knows whose boxes these are.
+            for each, each_line in images:
+                self._findings.lose(self._locate(each, each_line))
+            return
         image = self._locate(path, line)
         found = self._boxes_of(image_id, path, line, boxes, labels) if image is not None else None
         if image is None or found is None:
@@ -106,25 +135,48 @@ class _Folder:
                 image=image,
                 boxes=found,
                 declared_size=sizes[-1][:2] if sizes else None,
-                split=splits[-1][0] if splits else None,
+                split=self._one_split(path, splits),
                 place=at_line(self._list, line),
                 format=CubReader.name,
             )
         )
 
+    def _one_split(self, path: str, splits: Rows) -> Split | None:
+        """The split of a picture; held out, with a defect, where it is named for both."""
+        named: dict[Split, int] = dict(reversed(splits))
+        if len(named) > 1:
+            message = f"{path} is for training and for testing; it is held out."
+            self._log.add("split.conflict", at_line(beside(self._list, _SPLIT), max(named.values())), message)
+        return "test" if "test" in named else next(iter(named), None)
+
     def _gather(
-        self, name: str, shape: str, parse: Callable[[str], Sequence[Any] | None], *, required: bool = True
+        self,
+        name: str,
+        shape: str,
+        parse: Callable[[str], Sequence[Any] | None],
+        *,
+        required: bool = True,
+        spoilt: Sequence[Any] | None = None,
     ) -> Groups:
-        """The rows of one file by image id, each with its line number at its end."""
+        """The rows of one file by image id, each with its line number at its end.
+
+        `spoilt`: what stands for a line that cannot be read; None: nothing.
+        """
         table: Groups | None = None
-        for image_id, values, line in self._rows(name, shape, parse, required=required):
+        for image_id, values, line in self._rows(name, shape, parse, required=required, spoilt=spoilt):
             table = table or self._files.groups(len(values) + 1)
             # Numbers sort as people count them.
             table.add(int(image_id) if _is_plain_number(image_id) else image_id, *values, line)
         return table or self._files.groups(1)
 
     def _rows(
-        self, name: str, shape: str, parse: Callable[[str], T | None], *, required: bool = True
+        self,
+        name: str,
+        shape: str,
+        parse: Callable[[str], T | None],
+        *,
+        required: bool = True,
+        spoilt: T | None = None,
     ) -> Iterator[tuple[str, T, int]]:
         """Rows `<id> <rest>` of one file with their line numbers; what cannot be parsed becomes a defect."""
         path = beside(self._list, name)
@@ -138,7 +190,8 @@ class _Folder:
             value = parse(rest.strip())
             if value is None:
                 self._log.add("cub.bad-line", at_line(path, number), f"{line[:80]!r} is not '{shape}'.")
-            else:
+                value = spoilt
+            if value is not None:
                 yield key, value, number
 
     def _locate(self, path: str, line: int) -> str | None:
@@ -152,19 +205,25 @@ class _Folder:
             if self._files.has(image):
                 return image
         twin = self._files.spelled_like(usual)
-        meant = f" Did you mean {twin}?" if twin else ""
-        self._log.add("image.missing", place, f"{path} is listed, but there is no picture {usual}.{meant}")
+        if twin is not None:
+            self._files.note_spelling(path, twin, place)
+            return twin
+        self._log.add("image.missing", place, f"{path} is listed, but there is no picture {usual}.")
         return None
 
     def _boxes_of(
         self, image_id: str, path: str, line: int, boxes: Rows, labels: Rows
     ) -> tuple[Box, ...] | None:
         """The boxes of one picture; None, with a defect, where it has to be left out."""
-        if not boxes or not labels:
-            lacking = " and ".join(name for name, rows in ((_BOXES, boxes), (_LABELS, labels)) if not rows)
+        sound = [[row for row in rows if row[0] != _SPOILT] for rows in (boxes, labels)]
+        if not all(sound):
+            names = zip((_BOXES, _LABELS), sound, strict=True)
+            lacking = " and ".join(name for name, rows in names if not rows)
             message = f"{path} (id {image_id}) is listed, but has no usable line in {lacking}."
             self._log.add("labels.missing", at_line(self._list, line), message)
             return None
+        if [len(rows) for rows in sound] == [1, 1]:
+            boxes, labels = sound
         if len(labels) not in (1, len(boxes)):
             self._log.add(
                 "cub.label-count",
@@ -177,6 +236,8 @@ class _Folder:
         found: list[Box] = []
         for (*edges, box_line), (class_id, label_line) in zip(boxes, labels, strict=True):
             name = self._names.get(class_id)
+            if _SPOILT in (class_id, edges[0]) or class_id in self._doubtful:
+                continue
             if name is None:
                 count, first = self._unnamed.get(class_id, (0, label_line))
                 self._unnamed[class_id] = (count + 1, first)

@@ -6,7 +6,6 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from posixpath import dirname
 
 from dataprep_job.dataset_files import DatasetFiles, stem
 from dataprep_job.defects import DefectLog, at_line
@@ -148,7 +147,7 @@ def _report_broken(
     path: str, error: JsonError, files: DatasetFiles, log: DefectLog, findings: Findings
 ) -> None:
     """Broken JSON of no known format is an annotation where it bears a picture's name."""
-    pictures = files.nearest(files.pictures_with_stem(stem(path)), dirname(path))
+    pictures = files.likeliest(files.pictures_with_stem(stem(path)), path)
     if pictures:
         files.claim(path)
         log.add("json.broken", at_line(path, error.line), f"{error}; nothing of the file could be used.")

@@ -19,6 +19,7 @@ from dataprep_job.labels import Box, Edges, LabelledImage
 from dataprep_job.readers.json_values import class_name, number, picture_size, shown
 from dataprep_job.readers.outlines import Outlines, Point, hull_of_points
 from dataprep_job.readers.reading import Findings, JsonFile
+from dataprep_job.spelling import plain
 
 MAX_SHAPES = 100_000
 
@@ -85,7 +86,7 @@ class LabelMeFormat:
         self._findings.order_classes(sorted(self._names))
 
     def _own_pictures(self, file: JsonFile) -> list[str]:
-        return self._files.nearest(self._files.pictures_with_stem(stem(file.path)), dirname(file.path))
+        return self._files.likeliest(self._files.pictures_with_stem(stem(file.path)), file.path)
 
     def _picture_of(self, file: JsonFile, written: Any) -> str | None:
         """The picture at `imagePath`, else the one that bears the file's own name, near ones first."""
@@ -104,7 +105,9 @@ class LabelMeFormat:
         has_name = bool(self._files.pictures_named(basename(path)))
         is_beside = len(own) == 1 and dirname(own[0]) == dirname(file.path)
         if len(own) == 1 and (is_beside or not has_name):
-            if basename(own[0]) != basename(path):
+            if plain(basename(own[0])) == plain(basename(path)):
+                self._files.note_spelling(written, own[0], Place(file.path, "/imagePath"))
+            else:
                 self._other_picture.add(Place(file.path, "/imagePath"), f"{written[:200]!r} in {file.path}")
             return own[0]
         return self._files.locate(written, Place(file.path, "/imagePath"))

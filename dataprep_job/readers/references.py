@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posixpath import basename, dirname
+from posixpath import basename
 
 from dataprep_job.dataset_files import PICTURE_EXTENSIONS, DatasetFiles, extension, split_of_folders
 from dataprep_job.defects import DefectLog, Place
@@ -21,7 +21,7 @@ def find_picture(files: DatasetFiles, reference: str, annotation: str, split: Sp
     found = files.find(reference, annotation)
     name = basename(reference.strip().replace("\\", "/"))
     if not found and name and extension(name) not in PICTURE_EXTENSIONS:
-        found = files.nearest(files.pictures_with_stem(name), dirname(annotation))
+        found = files.likeliest(files.pictures_with_stem(name), annotation)
     if len(found) > 1 and split is not None:
         found = [path for path in found if split_of_folders(path) == split] or found
     return found
@@ -33,6 +33,7 @@ def locate_picture(
     """The picture that a reference means (see `find_picture`); None, with a defect, for none or several."""
     found = find_picture(files, reference, place.file, split)
     if len(found) == 1:
+        files.note_spelling(reference, found[0], place)
         return found[0]
     if found:
         several = ", ".join(found[:3])

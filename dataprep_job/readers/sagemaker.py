@@ -17,6 +17,7 @@ from dataprep_job.json_stream import JsonEntry
 from dataprep_job.labels import Box, LabelledImage, Split
 from dataprep_job.readers.json_values import class_order, corner_and_size, key_of, picture_size, shown
 from dataprep_job.readers.reading import Findings, JsonFile
+from dataprep_job.spelling import plain
 
 _CHANNEL = "_annotation"
 
@@ -125,7 +126,8 @@ class SageMakerFormat:
             self._log.add("sagemaker.bad-file", place, f"'file' is {shown(written)}.")
             return own
         name = basename(written.strip().replace("\\", "/"))
-        if own is not None and basename(own) == name:
+        if own is not None and plain(basename(own)) == plain(name):
+            self._files.note_spelling(written, own, place)
             return own
         named = self._nearest(file.path, self._files.pictures_named(name))
         if own is None and named is None:

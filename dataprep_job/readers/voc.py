@@ -1,12 +1,19 @@
 """Pascal VOC: one XML file a picture, corners in pixels, 1-based and inclusive.
 
-Newer tools write 0-based floats under the same names: a file with any fractional coordinate is read as such.
+Newer tools count from 0 under the same names, up to the edge behind the last pixel. A fraction, or a left or
+top of 0, shows that a file counts from 0. Where neither shows, the other files of its source tell: the files
+of one folder, and of folders that differ from it only in the name of a split (`train/Annotations` and
+`valid/Annotations`), come from one tool. Where one of them has a 0, or most have fractions, all count from 0;
+otherwise they count from 1, as the format says.
+
 Elements are found by name, never by position, and `<path>` (the annotator's own disk) is ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from posixpath import basename, dirname
 
@@ -16,11 +23,12 @@ from dataprep_job.labels import Box, Edges, LabelledImage, Split
 from dataprep_job.lined_xml import Element, XmlError, XmlRefusedError
 from dataprep_job.readers.json_values import number, picture_size
 from dataprep_job.readers.reading import Findings
+from dataprep_job.readers.voc_splits import VocSplitLists
+from dataprep_job.spelling import name_before_upload, plain
 
 MAX_OBJECTS = 100_000
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
-_SPLIT_LISTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "validation"), ("test", "test"))
 _PICTURE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img")
 
 
@@ -40,8 +48,13 @@ class VocFiles:
             "voc.filename-mismatch", "<filename> names another picture than the file itself: {subject}."
         )
         self._size_missing = log.bundle("voc.size-missing", "No usable <size> is given: {subject}.")
-        self._splits = _SplitLists(files, log)
+        self._splits = VocSplitLists(files, log)
         self._names: set[str] = set()
+        self._undecided = files.groups(8)
+        self._signs = files.groups(3)
+        self._source = ""
+        self._seen = [0, 0, 0]
+        """Files of the current source: with a 0, with fractions, with neither."""
 
     def read(self, path: str, root: Element, elements: Iterable[tuple[Element, Element]]) -> None:
         """Read one file, whose root is `<annotation>`, from the finished children of that root."""
@@ -59,28 +72,72 @@ class VocFiles:
         if image is None or (parts.objects and not parts.found):
             self._findings.lose(image)
             return
-        boxes = parts.boxes(path)
-        self._names.update(box.name for box in boxes)
-        self._findings.add(
-            LabelledImage(
-                image=image,
-                boxes=boxes,
-                declared_size=self._declared_size(path, parts),
-                split=self._splits.split_of(path, image),
-                place=Place(path),
-                format=self.name,
-            )
-        )
+        self._names.update(name for name, _, _ in parts.found)
+        size, split = self._declared_size(path, parts), self._splits.split_of(path, image)
+        sign = 0 if parts.has_zero else 1 if parts.has_fraction else 2
+        if parts.found:
+            self._count(_source_of(path), sign)
+        if parts.found and sign == 2:
+            self._wait(path, image, split, size, parts)
+            return
+        boxes = [Box(name, corners, at_line(path, line)) for name, corners, line in parts.found]
+        self._add(path, image, split, size, boxes)
+
+    def _add(
+        self, path: str, image: str, split: Split | None, size: tuple[int, int] | None, boxes: list[Box]
+    ) -> None:
+        place = Place(path)
+        self._findings.add(LabelledImage(image, tuple(boxes), size, split, place, self.name))
+
+    def _count(self, source: str, sign: int) -> None:
+        """Note what a file of a source shows; files of one source mostly come one after the other."""
+        if source != self._source:
+            self._signs.add(self._source, *self._seen)
+            self._source, self._seen = source, [0, 0, 0]
+        self._seen[sign] += 1
+
+    def _is_zero_based(self, source: str) -> bool:
+        rows = self._signs.get(source)
+        zeros, fractions, wholes = (sum(row[at] for row in rows) for at in range(3))
+        return bool(zeros > 0 or fractions > wholes)
+
+    def _wait(
+        self, path: str, image: str, split: Split | None, size: tuple[int, int] | None, parts: _Parts
+    ) -> None:
+        """Put a picture aside, outside memory, until it is known what its source counts from."""
+        names, corners, lines = zip(*parts.found, strict=True)
+        edges = array("d", [edge for each in corners for edge in each]).tobytes()
+        texts = json.dumps(names), json.dumps(lines)
+        self._undecided.add(_source_of(path), path, image, split, *(size or (None, None)), *texts, edges)
+
+    def _add_undecided(self) -> None:
+        self._signs.add(self._source, *self._seen)
+        self._signs.index()
+        for source, *row in self._undecided.in_order():
+            path, image, split, width, height, names, lines, data = row
+            is_zero_based = self._is_zero_based(source)
+            edges = array("d", data)
+            boxes = []
+            for at, (name, line) in enumerate(zip(json.loads(names), json.loads(lines), strict=True)):
+                corners = Edges(*edges[4 * at : 4 * at + 4])
+                if not is_zero_based:
+                    corners = _from_one_based(corners)
+                boxes.append(Box(name, corners, at_line(path, line)))
+            self._add(path, image, split, None if width is None else (width, height), boxes)
+        self._undecided.drop()
+        self._signs.drop()
 
     def read_broken(self, path: str, error: XmlError) -> None:
         """Note that a file which should be an annotation is no XML, or refused."""
         self._claim(path)
         code = "xml.dtd" if isinstance(error, XmlRefusedError) else "voc.bad-xml"
         self._log.add(code, Place(path, f"line {error.line}" if error.line else None), str(error))
-        self._findings.lose(self._choose(self._files.pictures_with_stem(stem(path)), path, ""))
+        own = self._fitting(stem(path), path, "")
+        self._findings.lose(own[0] if len(own) == 1 else None)
 
     def finish(self) -> None:
         """Say what is known once every file has been read."""
+        self._add_undecided()
         self._splits.report_unknown()
         self._findings.order_classes(sorted(self._names))
 
@@ -110,38 +167,68 @@ class VocFiles:
         if ".." in written.replace("\\", "/").split("/"):
             self._log.add("path.outside", place, f"<filename> {written[:200]!r} leads out of the dataset.")
             return None
-        own = self._choose(self._files.pictures_with_stem(stem(path)), path, named)
-        if own is not None:
-            if named and named != basename(own):
-                if named == stem(own):
-                    self._without_extension.add(place, named)
-                else:
-                    self._mismatch.add(place, f"{named[:200]!r} in {path}")
-            return own
-        if extension(named) in PICTURE_EXTENSIONS:
-            candidates = self._files.pictures_named(named) or self._files.pictures_with_stem(stem(named))
-        else:
-            candidates = self._files.pictures_with_stem(named)
-        chosen = self._choose(candidates, path, named) if named else None
-        if chosen is None:
-            wanted = f"{stem(path)}.jpg" + (
-                f" or {named[:200]}" if named and stem(named) != stem(path) else ""
-            )
-            self._log.add("image.missing", place, f"The picture of {path} is missing: there is no {wanted}.")
-        return chosen
+        for name in dict.fromkeys((stem(path), name_before_upload(stem(path)) or "")):
+            own = self._fitting(name, path, named) if name else []
+            if own:
+                break
+        if len(own) == 1:
+            self._note_name(named, own[0], path, place)
+            return own[0]
+        found = own
+        if named and not own:
+            is_complete = extension(named) in PICTURE_EXTENSIONS
+            exact = self._free(self._files.pictures_named(named), path) if is_complete else []
+            bare = stem(named) if is_complete else named
+            found = self._closest(exact, path, named) or self._fitting(bare, path, named)
+        if len(found) == 1:
+            self._files.note_spelling(written, found[0], place)
+            return found[0]
+        if found:
+            message = f"{path} can belong to any of {len(found)}: {', '.join(found[:3])}."
+            self._log.add("image.ambiguous", place, message)
+            return None
+        other = f" or {named[:200]}" if named and stem(named) != stem(path) else ""
+        taken = " that no other annotation is nearer to" if self._files.pictures_with_stem(stem(path)) else ""
+        message = f"The picture of {path} is missing: there is no {stem(path)}.jpg{other}{taken}."
+        self._log.add("image.missing", place, message)
+        return None
 
-    def _choose(self, candidates: list[str], path: str, named: str) -> str | None:
-        """Of several pictures of one name, the one lying closest, then the one that <filename> spells out."""
-        nearest = self._files.nearest(candidates, dirname(path))
-        return min(
-            nearest,
-            key=lambda image: (
-                basename(image) != named,
-                basename(dirname(image)).lower() not in _PICTURE_FOLDERS,
-                image,
-            ),
-            default=None,
-        )
+    def _note_name(self, named: str, own: str, path: str, place: Place) -> None:
+        """Warn where <filename> says something else than the name of the picture that is used."""
+        if not named or named == basename(own):
+            return
+        if (name_before_upload(named) or named) == stem(own):
+            self._without_extension.add(place, named)
+        elif plain(named) == plain(basename(own)):
+            self._files.note_spelling(named, own, place)
+        else:
+            self._mismatch.add(place, f"{named[:200]!r} in {path}")
+
+    def _fitting(self, name: str, path: str, named: str) -> list[str]:
+        """The pictures of this name before the extension that an annotation can mean."""
+        return self._closest(self._free(self._files.pictures_with_stem(name), path), path, named)
+
+    def _free(self, images: list[str], path: str) -> list[str]:
+        return [image for image in images if self._is_free(image, path)]
+
+    def _is_free(self, image: str, path: str) -> bool:
+        """Whether a picture that lies elsewhere has no nearer annotation of the same name."""
+        folder, other = dirname(path), dirname(image)
+        if folder == other or dirname(folder) == dirname(other):
+            return True
+        rivals = [rival for rival in self._files.named(basename(path)) if rival != path]
+        return not rivals or path in self._files.likeliest([path, *rivals], image)
+
+    def _closest(self, candidates: list[str], path: str, named: str) -> list[str]:
+        """Of several pictures of one name the likeliest; among those the one that <filename> spells out."""
+        likeliest = self._files.likeliest(candidates, path)
+        if len(likeliest) < 2:
+            return likeliest
+        ranks = {
+            image: (basename(image) == named, basename(dirname(image)).lower() in _PICTURE_FOLDERS)
+            for image in likeliest
+        }
+        return [image for image in likeliest if ranks[image] == max(ranks.values())]
 
     def _declared_size(self, path: str, parts: _Parts) -> tuple[int, int] | None:
         size = parts.size
@@ -190,136 +277,17 @@ class _Parts:
     objects: int = 0
     found: list[tuple[str, Edges, int]] = field(default_factory=list)
 
-    def boxes(self, path: str) -> tuple[Box, ...]:
-        """The boxes in 0-based continuous pixels."""
-        is_one_based = all(edge.is_integer() for _, corners, _ in self.found for edge in corners)
-        return tuple(
-            Box(name, _from_one_based(corners) if is_one_based else corners, at_line(path, line))
-            for name, corners, line in self.found
+    @property
+    def has_fraction(self) -> bool:
+        """Whether any coordinate is no whole number."""
+        return not all(edge.is_integer() for _, corners, _ in self.found for edge in corners)
+
+    @property
+    def has_zero(self) -> bool:
+        """Whether the left or top of a box is 0, which nobody who counts from 1 writes."""
+        return any(
+            corners.x0 == 0 < corners.x1 or corners.y0 == 0 < corners.y1 for _, corners, _ in self.found
         )
-
-
-class _SplitLists:
-    """`ImageSets/Main/{train,val,test}.txt` of every folder that has them; else folders named for splits.
-
-    Lists can name millions of pictures, so their entries are kept outside memory. Of several entries of one
-    picture the last one counts.
-    """
-
-    def __init__(self, files: DatasetFiles, log: DefectLog) -> None:
-        self._files = files
-        self._log = log
-        self._entries = files.groups(3)
-        self._entries.index()
-        self._known = files.groups(1)
-        self._known.index()
-        self._roots = {
-            dirname(dirname(dirname(path)))
-            for name in ("train.txt", "val.txt", "test.txt", "trainval.txt")
-            for path in files.named(name)
-            if dirname(path).split("/")[-2:] == ["ImageSets", "Main"]
-        }
-        for root in sorted(self._roots):
-            self._read(root)
-
-    def meet(self, annotation: str) -> None:
-        """Remember that an annotation exists, usable or not."""
-        root = self._root_of(annotation)
-        if root is not None:
-            self._known.add(_key(root, stem(annotation)), None)
-
-    def split_of(self, annotation: str, image: str) -> Split | None:
-        """The split of a picture: by list where its folder has lists, otherwise by the folders around it."""
-        root = self._root_of(annotation)
-        if root is None:
-            return split_of_folders(annotation) or split_of_folders(image)
-        names = dict.fromkeys((stem(annotation), stem(image)))
-        self._known.add(_key(root, stem(image)), None)
-        return next((entry[0] for name in names if (entry := self._entry(root, name))), None)
-
-    def _root_of(self, annotation: str) -> str | None:
-        """The nearest folder around an annotation that has split lists."""
-        folder = annotation
-        while folder:
-            folder = dirname(folder)
-            if folder in self._roots:
-                return folder
-        return None
-
-    def report_unknown(self) -> None:
-        """Names in the lists that no annotation answers to."""
-        unknown = (
-            (place, key.partition("\n")[2])
-            for key, split, place in self._listed()
-            if not self._known.get(key) and self._entries.get(key)[-1] == (split, *place)
-        )
-        self._log.add_together("split.unknown-image", unknown, "No annotation belongs to {subject}.")
-        self._entries.drop()
-        self._known.drop()
-
-    def _listed(self) -> Iterator[tuple[str, Split, Place]]:
-        for key, split, file, where in self._entries.in_order():
-            yield key, split, Place(file, where)
-
-    def _entry(self, root: str, name: str) -> tuple[Split, Place] | None:
-        rows = self._entries.get(_key(root, name))
-        if not rows:
-            return None
-        split, file, where = rows[-1]
-        return split, Place(file, where)
-
-    def _read(self, root: str) -> None:
-        main = f"{root}/ImageSets/Main/".lstrip("/")
-        for file in self._files.unclaimed("txt"):
-            if f"/{file.path}".startswith(f"/{root}/ImageSets/".replace("//", "/")):
-                self._files.claim(file.path)
-        training = 0
-        for name, split in _SPLIT_LISTS:
-            for place, picture in self._names(f"{main}{name}.txt"):
-                training += self._note(root, picture, split, place)
-        if not training:
-            # Only trainval names training pictures: what is not held out elsewhere is trained on.
-            for place, picture in self._names(f"{main}trainval.txt"):
-                if self._entry(root, picture) is None:
-                    self._entries.add(_key(root, picture), "train", *place)
-
-    def _note(self, root: str, name: str, split: Split, place: Place) -> int:
-        """Keep one entry; by how many it changes the number of training pictures."""
-        earlier = self._entry(root, name)
-        if earlier is None:
-            self._entries.add(_key(root, name), split, *place)
-            return int(split == "train")
-        if earlier[0] == split:
-            return 0
-        kept = split if earlier[0] == "train" else earlier[0]
-        if kept == split:
-            self._entries.add(_key(root, name), split, *place)
-        self._log.add(
-            "split.conflict",
-            place,
-            f"{name} is named for {split} here and for {earlier[0]} in {earlier[1]}; {kept} holds.",
-        )
-        return -int(kept == split)
-
-    def _names(self, path: str) -> Iterator[tuple[Place, str]]:
-        if not self._files.has(path):
-            return
-        for line_number, line in self._files.lines(path):
-            name = line
-            if not self._is_picture(name):
-                # The official lists of one class add 1, -1 or 0 behind the name.
-                first, _, rest = line.rpartition(" ")
-                if rest in ("1", "-1", "0") and first:
-                    name = first.rstrip()
-            name = basename(name)
-            yield at_line(path, line_number), stem(name) if extension(name) in PICTURE_EXTENSIONS else name
-
-    def _is_picture(self, name: str) -> bool:
-        return bool(self._files.pictures_with_stem(name))
-
-
-def _key(root: str, name: str) -> str:
-    return f"{root}\n{name}"
 
 
 def _from_one_based(corners: Edges) -> Edges:
@@ -335,3 +303,9 @@ def _from_one_based(corners: Edges) -> Edges:
         x1 - 1 if x1 < x0 else x1,
         y1 - 1 if y1 < y0 else y1,
     )
+
+
+def _source_of(annotation: str) -> str:
+    """The folder of an annotation without the folders that are named for splits."""
+    folders = dirname(annotation).split("/")
+    return "/".join(folder for folder in folders if split_of_folders(f"{folder}/") is None)

@@ -180,7 +180,8 @@ class _Dataset:
             for picture in pictures:
                 self._findings.lose(picture)
         else:
-            message = f"The picture of {path} is missing: there is no {stem(path)}.jpg."
+            taken = " without labels of its own" if self._files.pictures_with_stem(stem(path)) else ""
+            message = f"The picture of {path} is missing: there is no {stem(path)}.jpg{taken}."
             self._log.add("image.missing", Place(path), message)
             self._findings.lose(None)
 

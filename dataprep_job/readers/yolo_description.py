@@ -22,6 +22,8 @@ from dataprep_job.readers.written_numbers import whole_number
 MAX_BYTES = 1 << 20
 _MAX_PATHS = 1000
 _LONGEST_PATH = 4096
+_DEEPEST_PATH = 64
+"""Folders in a path whose leading ones may be left out: a dozen is much, thousands would take minutes."""
 _MAX_POSE_COLUMNS = 10_000
 
 _SPLIT_KEYS: dict[str, Split] = {
@@ -187,13 +189,16 @@ class _Reader:
 
         Paths are written on other machines (`/content/set/train/images`) or for another current folder
         (`../train/images`): leading parts that do not exist here are left out, but never the name of a split.
+        The first folder may be an archive here.
         """
         here = dirname(self._path)
         written = value.replace("\\", "/").partition("*")[0]
         tries = [join(here, root.replace("\\", "/"), written), join(here, written), written]
         parts = [part for part in written.split("/") if part not in ("", ".", "..")]
-        for at in range(len(parts)):
-            tries += [join(here, *parts[at:]), join(*parts[at:])]
+        for at in range(len(parts) if len(parts) <= _DEEPEST_PATH else 0):
+            archive = f"{parts[at]}.zip"
+            for ending in (parts[at:], [archive, *parts[at:]], [archive, *parts[at + 1 :]]):
+                tries += [join(here, *ending), join(*ending)]
             if split_of_folders(f"{parts[at]}/") is not None:
                 break
         if not parts:

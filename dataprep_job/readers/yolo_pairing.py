@@ -1,13 +1,13 @@
 """Which picture a YOLO label file belongs to: they share their name, and their folders correspond.
 
-`labels/train/x.txt` and `images/train/x.jpg` (`labels` stands in the place of the last `images`), or both in
-one folder.
+`labels/train/x.txt` and `images/train/x.jpg` (`labels` stands in the place of the last `images`; either may
+be an archive), or both in one folder.
 """
 
 from __future__ import annotations
 
 import re
-from posixpath import dirname
+from posixpath import basename
 from typing import NamedTuple
 
 from dataprep_job.dataset_files import DatasetFiles, stem
@@ -39,7 +39,7 @@ class Pairs:
         """The pictures a label file can belong to; more than one where nothing tells them apart.
 
         Where no picture lies in the folder that corresponds, one of the same name elsewhere is meant, unless
-        it has an annotation of its own.
+        it has an annotation of its own and others have the same name.
         """
         for usual in _picture_paths(label):
             pictures = self._files.pictures_called(usual)
@@ -53,7 +53,10 @@ class Pairs:
         if not pictures and _UPLOAD_PREFIX.match(name):
             pictures = self._files.pictures_with_stem(_UPLOAD_PREFIX.sub("", name, count=1))
         free = [picture for picture in pictures if self._is_free(picture)]
-        return Pairing(self._files.nearest(free, dirname(label)), is_usual=False)
+        if not free and len(pictures) == 1 and self._files.named(basename(label)) == [label]:
+            # Two formats describe the only picture of this name: do they say the same? Found out later.
+            free = pictures
+        return Pairing(self._files.likeliest(free, label), is_usual=False)
 
     def _is_free(self, picture: str) -> bool:
         has_labels = any(self._files.has(label) for label in label_paths(picture))
@@ -61,8 +64,8 @@ class Pairs:
 
 
 def is_among_labels(path: str) -> bool:
-    """Whether a file lies below a folder called `labels`."""
-    return "labels" in path.lower().split("/")[:-1]
+    """Whether a file lies below a folder, or in an archive, called `labels`."""
+    return any(part.removesuffix(".zip") == "labels" for part in path.lower().split("/")[:-1])
 
 
 def label_paths(picture: str) -> list[str]:
@@ -78,11 +81,21 @@ def _picture_paths(label: str) -> list[str]:
 
 
 def _swapped(path: str, folder: str, other: str) -> list[str]:
-    """The path with the last folder of a name replaced by another, in the same case; empty if it has none."""
+    """The path with the last folder of a name replaced by another, in the same case; empty if it has none.
+
+    Either may be an archive of that name, with or without the folder in it: `images.zip/images/a` and
+    `images.zip/a` are what programs make of `images/a`.
+    """
     parts = path.split("/")
     for at in range(len(parts) - 2, -1, -1):
-        part = parts[at]
-        if part.lower() == folder:
-            parts[at] = other.title() if part.istitle() else other.upper() if part.isupper() else other
-            return ["/".join(parts)]
+        part = parts[at].removesuffix(".zip")
+        if part.lower() != folder:
+            continue
+        name = other.title() if part.istitle() else other.upper() if part.isupper() else other
+        before, after = parts[:at], parts[at + 1 :]
+        places = [[*before, name]]
+        if before and before[-1].lower() == f"{folder}.zip":
+            before = before[:-1]
+        places += [[*before, f"{name}.zip", name], [*before, f"{name}.zip"], [*before, name]]
+        return list(dict.fromkeys("/".join([*place, *after]) for place in places))
     return []

@@ -13,6 +13,7 @@ from local.mends import (
     log_search,
     policy_conditions,
     s3_events,
+    s3_ranges,
     sqs_batching,
 )
 
@@ -26,6 +27,7 @@ def install() -> None:
         log_search,
         policy_conditions,
         s3_events,
+        s3_ranges,
         sqs_batching,
     ):
         module.install()

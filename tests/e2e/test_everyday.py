@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -203,7 +204,7 @@ def test_real_cells_are_prepared_with_their_natural_dirt(system: System, tmp_pat
 
 
 def test_a_mixed_upload_is_one_dataset(system: System, tmp_path: Path) -> None:
-    """A COCO file, a VOC folder and a YOLO folder, as three annotators with three tools would send them."""
+    """A COCO file, a VOC folder in a zip archive and a YOLO folder, as three annotators would send them."""
     dataset, mixed = "mixed", tmp_path / "mixed"
     boxes = 0
     for seed, form in enumerate(("coco", "voc", "yolo"), 21):
@@ -216,7 +217,9 @@ def test_a_mixed_upload_is_one_dataset(system: System, tmp_path: Path) -> None:
                 [sys.executable, "-m", "cli.main", *command], cwd=ROOT, check=True, capture_output=True
             )
         boxes += len((drawn / "bounding_boxes.txt").read_text().splitlines())
-    (mixed / "nestbox.yaml").write_text("training: {epochs: 1}\n")
+    shutil.make_archive(str(mixed / "from-voc"), "zip", mixed, "voc")
+    shutil.rmtree(mixed / "voc")
+    (mixed / "nestbox.yaml").write_text("training: {epochs: 1}\nquiet_period: 5\n")
     system.upload(dataset, mixed)
     run = system.run_number(dataset, 1)
     assert run["state"] in {"SERVED", "REJECTED"}, run
@@ -225,6 +228,9 @@ def test_a_mixed_upload_is_one_dataset(system: System, tmp_path: Path) -> None:
             Bucket=system.outputs["ArtifactsBucket"], Key=f"runs/{run['run']}/prep/report.json"
         )["Body"].read()
     )
-    assert sorted(report["formats"]) == ["coco", "voc", "yolo"]
+    assert sorted(report["formats"]) == ["coco", "voc", "yolo"], report["defects"]
     assert (report["images"], report["usable_images"], report["boxes"]) == (72, 72, boxes)
     assert [defect for defect in report["defects"] if defect["severity"] == "error"] == []
+    assert int(run["images"]) == 72
+    assert "1 archive" in run["history"][0]["why"]
+    assert system.row(dataset)["quiet_period"] == 5

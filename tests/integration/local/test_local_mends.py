@@ -194,6 +194,26 @@ def test_s3_events_name_the_version(aws: Any, wait: Any) -> None:
     assert event["detail"]["object"]["key"] == "a b.jpg"
 
 
+def test_parts_of_versions_are_parts(aws: Any) -> None:
+    s3, bucket = aws.client("s3"), aws.bucket()
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    old, new = (s3.put_object(Bucket=bucket, Key="a", Body=body)["VersionId"] for body in (b"0123", b"abcd"))
+
+    def read(version: str, wanted: str) -> tuple[bytes, str, int]:
+        answer = s3.get_object(Bucket=bucket, Key="a", VersionId=version, Range=wanted)
+        status = answer["ResponseMetadata"]["HTTPStatusCode"]
+        return answer["Body"].read(), answer["ContentRange"], status
+
+    assert read(old, "bytes=1-2") == (b"12", "bytes 1-2/4", 206)
+    assert read(new, "bytes=2-9") == (b"cd", "bytes 2-3/4", 206)
+    assert read(old, "bytes=-1") == (b"3", "bytes 3-3/4", 206)
+    assert s3.get_object(Bucket=bucket, Key="a", VersionId=old)["Body"].read() == b"0123"
+    with pytest.raises(ClientError, match="InvalidRange"):
+        read(old, "bytes=4-")
+    with pytest.raises(ClientError, match="NoSuchVersion"):
+        read("00000000-0000-0000-0000-000000000000", "bytes=0-1")
+
+
 def test_a_batching_window_fills_batches(aws: Any, deploy: Any, function_role: str, wait: Any) -> None:
     mapping = {
         "Type": "AWS::Lambda::EventSourceMapping",

@@ -481,6 +481,74 @@ def test_labels_alone_are_worth_a_run(new_world):
         assert len(world.runs()) == 2
 
 
+def test_a_dataset_of_archives_becomes_a_run(world):
+    world.upload("datasets/birds/batch.tar")
+    world.pump(62)
+    assert [one.code for one in get_dataset("birds").defects] == ["no-images"]
+    assert ".zip" in get_dataset("birds").defects[0].hint
+    world.upload("datasets/birds/batch1.zip", "datasets/birds/Batch2.ZIP")
+    world.pump(62)
+    [run] = world.runs()
+    assert "2 archives and 1 other file changed" in run.history[0].why
+    assert run.images is None, "nobody knows yet"
+    world.finish_preparation(run.run)
+    world.start_training.look(run.run)
+    assert get_run(run.run).images == 12
+
+
+def test_archives_count_by_their_size_towards_the_fewest_new_images(new_world):
+    with new_world(min_new_images=3) as world:
+        world.run_to_end([0.5])
+        world.upload("datasets/birds/more.zip", content=bytes(300_000))
+        world.pump(62)
+        assert len(world.runs()) == 1
+        [notice] = get_dataset("birds").defects
+        assert (notice.code, "1 archive (about 2 images by size)" in notice.message) == (
+            "too-few-new-images",
+            True,
+        )
+        world.upload("datasets/birds/more.zip", content=bytes(600_000))
+        world.pump(62)
+        assert len(world.runs()) == 2
+
+
+@pytest.mark.parametrize("outcome", ["READY", "BLOCKED"])
+def test_a_quiet_period_of_its_own_holds_from_the_next_upload_on(world, outcome):
+    world.upload(*PHOTOS, "datasets/birds/nestbox.yaml")
+    assert world.queues.sent[-1][2] == 60
+    world.pump(62)
+    run = get_dataset("birds").active_run
+    world.finish_preparation(run, outcome=outcome, quiet_period=150.0)
+    world.start_training.look(run)
+    assert get_dataset("birds").quiet_period == 150
+    if outcome == "READY":
+        runs.end(get_run(run), State.CANCELLED, by="test", why="test", now=world.clock())
+    world.pump()
+
+    world.upload("datasets/birds/images/more.jpg")
+    assert world.queues.sent[-1][2] == 150
+    world.pump(62)
+    assert len(world.runs()) == 1
+    world.pump(90)
+    assert "quiet for 150 s" in world.runs()[1].history[0].why
+
+    # Without the key in nestbox.yaml the stack's own holds again.
+    world.finish_preparation(world.runs()[1].run)
+    world.start_training.look(world.runs()[1].run)
+    assert get_dataset("birds").quiet_period is None
+
+
+def test_a_quiet_period_longer_than_any_delay_and_than_the_longest_wait_is_kept(world):
+    world.upload(*PHOTOS)
+    row = get_dataset("birds")
+    row.quiet_period = 3600
+    row.save()
+    for _quarter in range(4):
+        assert not world.runs()
+        world.pump(901)
+    assert "quiet for 3600 s" in world.runs()[0].history[0].why
+
+
 def test_uploads_that_belong_nowhere_are_told_once(world):
     keys = [f"datasets/My Birds/{n}.jpg" for n in range(200)]
     world.tell(*keys)

@@ -69,6 +69,14 @@ def test_as_many_images_as_the_threshold_are_one_job(world):
     assert not world.jobs_of(run, "slices")
 
 
+def test_a_large_archive_is_dealt_out_by_its_size(world):
+    world.upload("datasets/birds/photos.zip", content=bytes(900_000))
+    world.upload("datasets/birds/labels.txt")
+    world.pump(62)
+    [run] = world.runs()
+    assert run.slices == 2, "900 kB are about four images"
+
+
 def gone(**_request):
     raise OSError("gone")
 

@@ -11,8 +11,9 @@ import pytest
 
 import dataprep_job
 from dataprep_job.check import CheckReport
+from dataprep_job.defect_groups import group_defects
 from dataprep_job.defect_kinds import KINDS
-from dataprep_job.defects import LISTED_PER_CODE, DefectLog, Place
+from dataprep_job.defects import LISTED_PER_CODE, Defect, DefectLog, Place
 
 Files = dict[str, bytes]
 Check = Callable[..., CheckReport]
@@ -54,6 +55,15 @@ def test_a_mistake_made_everywhere_does_not_fill_memory() -> None:
     assert len(listed) == LISTED_PER_CODE + 1
     assert "50 more" in listed[-1].message
     assert log.count("error") == LISTED_PER_CODE + 50
+
+
+def test_what_is_not_listed_counts_for_as_many_as_it_stands_for() -> None:
+    log = DefectLog()
+    for number in range(LISTED_PER_CODE + 3):
+        log.append(Defect("class.without-name", Place("a.txt", f"line {number}"), "No name.", count=7))
+    assert group_defects(log.listed())[0].count == 7 * (LISTED_PER_CODE + 3)
+    assert log.listed()[-1].message == "21 more of these are not listed."
+    assert DefectLog.from_dict(json.loads(json.dumps(log.to_dict()))).listed() == log.listed()
 
 
 def test_few_alike_are_listed_singly_and_many_together() -> None:

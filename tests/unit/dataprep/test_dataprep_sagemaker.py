@@ -99,13 +99,19 @@ def test_a_missing_channel_folder_does_no_harm(found: Any, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "picture"),
-    [("old.jpg", "train/x.jpg"), ("x.jpeg", "train/x.jpg"), ("real.jpg", "train/real.jpg")],
+    ("written", "picture", "code"),
+    [
+        ("old.jpg", "train/x.jpg", "sagemaker.file-mismatch"),
+        ("x.jpeg", "train/x.jpg", "image.spelled-differently"),
+        ("real.jpg", "train/real.jpg", "sagemaker.file-mismatch"),
+    ],
 )
-def test_of_two_names_the_picture_that_exists_is_meant(found: Any, written: str, picture: str) -> None:
+def test_of_two_names_the_picture_that_exists_is_meant(
+    found: Any, written: str, picture: str, code: str
+) -> None:
     result = read(found, annotation(file=written), pictures=(picture,))
     assert [image.image for image in result.images] == [picture]
-    assert listed(result) == [("sagemaker.file-mismatch", None)]
+    assert listed(result) == [(code, None)]
 
 
 def test_two_pictures_that_both_exist_are_ambiguous(found: Any) -> None:

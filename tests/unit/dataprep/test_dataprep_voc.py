@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from dataprep_job.check import CheckReport
+from dataprep_job.dataset_files import stem
 from dataprep_job.labels import Edges
 from dataprep_job.readers.xml_files import XmlReader
 
 Check = Callable[..., CheckReport]
 Files = dict[str, bytes]
 Xml = Callable[..., bytes]
+VocObject = tuple[str, float, float, float, float]
 
 
 def test_clean_dataset_has_no_defects(voc: Files, checked: Check) -> None:
@@ -293,3 +295,158 @@ def test_pictures_of_one_name_in_two_folders_stay_two(
     report = checked(files)
     assert report.usable_images == 4
     assert report.classes == {"four": 1, "one": 1, "three": 1, "two": 1}
+
+
+ZERO: VocObject = ("dog", 0, 21, 60, 70)
+TOP: VocObject = ("dog", 11, 0, 60, 70)
+WHOLE: VocObject = ("dog", 11, 21, 60, 70)
+FRACTION: VocObject = ("dog", 11.5, 21, 60, 70)
+
+
+def first_edges(found: type, xml: Xml, source: dict[str, VocObject]) -> dict[str, Edges]:
+    """The box of every annotation, given as path without extension -> object."""
+    files: Files = {}
+    for path, written in source.items():
+        files |= {f"{path}.xml": xml([written]), f"{path}.jpg": b""}
+    result = found(XmlReader(), files)
+    assert not result.defects
+    assert len(result.images) == len(source)
+    return {stem(image.image): image.boxes[0].edges for image in result.images}
+
+
+@pytest.mark.parametrize("sign", [ZERO, TOP])
+def test_a_zero_shows_what_its_whole_source_counts_from(found: type, xml: Xml, sign: VocObject) -> None:
+    edges = first_edges(found, xml, {"x/a": WHOLE, "x/b": sign, "x/c": WHOLE, "y/d": WHOLE})
+    assert edges["a"] == edges["c"] == Edges(11, 21, 60, 70)
+    assert edges["b"] == Edges(*sign[1:])
+    assert edges["d"] == Edges(10, 20, 60, 70)
+
+
+def test_split_folders_are_one_source(found: type, xml: Xml) -> None:
+    edges = first_edges(found, xml, {"s/train/a": WHOLE, "s/valid/b": ZERO, "s/test/c": WHOLE})
+    assert edges["a"] == edges["c"] == Edges(11, 21, 60, 70)
+
+
+@pytest.mark.parametrize(("fractions", "left"), [(1, 10), (2, 11)])
+def test_a_source_counts_from_zero_where_most_files_have_fractions(
+    found: type, xml: Xml, fractions: int, left: float
+) -> None:
+    source = {f"f{number}": FRACTION for number in range(fractions)}
+    assert first_edges(found, xml, source | {"a": WHOLE})["a"].x0 == left
+
+
+@pytest.mark.parametrize("box", [("dog", 0, 0, 0, 0), ("dog", 60, 70, 0, 0), ("dog", -3, -3, 60, 70)])
+def test_a_zero_of_a_box_that_is_none_shows_nothing(found: type, xml: Xml, box: VocObject) -> None:
+    edges = first_edges(found, xml, {"a": WHOLE, "b": box})
+    assert edges["a"] == Edges(10, 20, 60, 70)
+
+
+def test_a_whole_picture_counted_from_zero_is_not_read_a_pixel_off(
+    picture: Callable[..., bytes], xml: Xml, checked: Check
+) -> None:
+    files: Files = {}
+    for number in range(4):
+        files |= {f"p{number}.jpg": picture(seed=number), f"p{number}.xml": xml([("dog", 0, 0, 100, 80)])}
+    report = checked(files)
+    assert not report.defects
+    assert report.boxes == 4
+
+
+@pytest.mark.parametrize("depth", [b"", b"<depth>1</depth>", b"<depth>none</depth>"])
+def test_depth_is_of_no_interest(voc: Files, checked: Check, depth: bytes) -> None:
+    for path in voc:
+        if path.endswith(".xml"):
+            voc[path] = voc[path].replace(b"<depth>3</depth>", depth)
+    assert not checked(voc).defects
+
+
+def batches(xml: Xml, annotations: str, pictures: str, names: Sequence[str] = ("one", "two")) -> Files:
+    """Two batches that number their pictures alike; '*' stands for the batch's name."""
+    files: Files = {}
+    for name in names:
+        for number in range(3):
+            files[f"{annotations}/p{number}.xml".replace("*", name)] = xml([(name, 11, 21, 60, 70)])
+            files[f"{pictures}/p{number}.jpg".replace("*", name)] = b""
+    return files
+
+
+def test_folders_of_one_name_belong_together(xml: Xml, found: type) -> None:
+    result = found(XmlReader(), batches(xml, "xml/*", "photos/*"))
+    assert not result.defects
+    assert all(image.boxes[0].name == image.image.split("/")[1] for image in result.images)
+
+
+def test_nothing_is_guessed_where_two_pictures_fit_alike(xml: Xml, found: type) -> None:
+    files = batches(xml, "xml/*", "photos/day of *")
+    files = {path.replace("day of one", "a").replace("day of two", "b"): data for path, data in files.items()}
+    result = found(XmlReader(), files)
+    assert [(defect.code, defect.place.file) for defect in result.defects] == [
+        ("image.ambiguous", path) for path in sorted(files) if path.endswith(".xml")
+    ]
+    assert (result.images, result.lost) == ([], [None] * 6)
+
+
+def test_a_missing_picture_does_not_take_that_of_another_annotation(xml: Xml, found: type) -> None:
+    files = batches(xml, "*/Annotations", "*/JPEGImages", ("one", "two", "three"))
+    for number in range(3):
+        del files[f"three/JPEGImages/p{number}.jpg"]
+    result = found(XmlReader(), files)
+    assert [(defect.code, defect.place.file) for defect in result.defects] == [
+        ("image.missing", f"three/Annotations/p{number}.xml") for number in range(3)
+    ]
+    assert "that no other annotation is nearer to" in result.defects[0].message
+    assert len(result.images) == 6
+    assert all(image.boxes[0].name == image.image.split("/")[0] for image in result.images)
+
+
+def test_names_of_uploads_to_label_studio(xml: Xml, found: type) -> None:
+    files = {"Annotations/3f2a9c01-p.xml": xml(filename="3f2a9c01-p"), "images/p.jpg": b""}
+    result = found(XmlReader(), files)
+    assert [image.image for image in result.images] == ["images/p.jpg"]
+    assert [defect.code for defect in result.defects] == ["voc.filename-without-extension"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "written", "picture", "codes"),
+    [
+        ("u\u0308.xml", "\u00fc.jpg", "\u00fc.jpg", []),
+        ("\u00fc.xml", "\u00fc.jpg", "u\u0308.jpg", ["image.spelled-differently"]),
+        ("a.xml", "a.jpg", "a.JPG", ["image.spelled-differently"]),
+        ("a.xml", "a.jpeg", "a.jpg", ["image.spelled-differently"]),
+        ("a.xml", "b.jpg", "a.jpg", ["voc.filename-mismatch"]),
+    ],
+)
+def test_names_that_are_spelled_differently(
+    xml: Xml, found: type, annotation: str, written: str, picture: str, codes: list[str]
+) -> None:
+    result = found(XmlReader(), {annotation: xml(filename=written), picture: b""})
+    assert [image.image for image in result.images] == [picture]
+    assert [defect.code for defect in result.defects] == codes
+
+
+@pytest.mark.parametrize("folder", ["ImageSets/Main", "ImageSets"])
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "test"])
+def test_split_lists_of_other_habits(voc: Files, checked: Check, folder: str, name: str) -> None:
+    lists = {list_: voc.pop(f"ImageSets/Main/{list_}.txt") for list_ in ("train", "val")}
+    report = checked(voc | {f"{folder}/train.txt": lists["train"], f"{folder}/{name}.txt": lists["val"]})
+    assert not report.defects
+    assert report.splits == {"train": 8, "validation": 2}
+
+
+def test_lists_in_main_win(voc: Files, checked: Check) -> None:
+    voc["ImageSets/train.txt"] = voc["ImageSets/Main/val.txt"]
+    report = checked(voc)
+    assert not report.defects
+    assert report.splits == {"train": 8, "validation": 2}
+
+
+def test_lists_in_another_unicode_form(picture: Callable[..., bytes], xml: Xml, checked: Check) -> None:
+    files: Files = {}
+    for number in range(4):
+        files[f"Annotations/u\u0308{number}.xml"] = xml()
+        files[f"JPEGImages/u\u0308{number}.jpg"] = picture(seed=number)
+    files["ImageSets/Main/train.txt"] = "\u00fc0\n\u00fc1\n\u00fc2\n".encode()
+    files["ImageSets/Main/val.txt"] = "\u00fc3\n".encode()
+    report = checked(files)
+    assert not report.defects
+    assert report.splits == {"train": 3, "validation": 1}

@@ -129,6 +129,51 @@ def test_roboflow_darknet_names_lie_beside_the_pictures(find: Find) -> None:
     assert splits(seen) == {"train/a.jpg": "train", "valid/b.jpg": "validation"}
 
 
+@pytest.mark.parametrize("description", ["data.yaml", "labels.zip/data.yaml", "images.zip/data.yaml"])
+@pytest.mark.parametrize("labels", ["labels.zip/labels", "labels.zip", "labels"])
+@pytest.mark.parametrize("images", ["images.zip/images", "images.zip", "images"])
+def test_pictures_and_labels_in_archives_side_by_side(
+    find: Find, images: str, labels: str, description: str
+) -> None:
+    """`one` and `two` are no splits' names, so that only the description can tell; names repeat in both."""
+    files = {
+        description: b"train: images/one\nval: images/two\nnames: [cat]\n",
+        **{f"{images}/{folder}/a.jpg": PICTURE for folder in ("one", "two")},
+        **{f"{labels}/{folder}/a.txt": ROW for folder in ("one", "two")},
+        f"{images}/two/background.jpg": PICTURE,
+    }
+    seen = find(files)
+    assert told(seen) == [("yolo.no-label-file", f"{images}/two/background.jpg", None)]
+    assert boxes(seen) == {
+        f"{images}/one/a.jpg": [("cat", EDGES)],
+        f"{images}/two/a.jpg": [("cat", EDGES)],
+        f"{images}/two/background.jpg": [],
+    }
+    assert list(splits(seen).values()) == ["train", "validation", "validation"]
+    assert (seen.lost, seen.unclaimed("txt")) == ([], [])
+
+
+@pytest.mark.parametrize("inner", ["", "{}/"])
+@pytest.mark.parametrize("written", ["{}/images", "../{}/images", "/content/set/{}/images"])
+def test_an_archive_for_each_split(find: Find, written: str, inner: str) -> None:
+    paths = [f"{key}: {written.format(split)}\n" for key, split in (("train", "train"), ("val", "valid"))]
+    files = {"data.yaml": "".join([*paths, "names: [cat]\n"]).encode()}
+    for split in ("train", "valid"):
+        files[f"{split}.zip/{inner.format(split)}images/a.jpg"] = PICTURE
+        files[f"{split}.zip/{inner.format(split)}labels/a.txt"] = ROW
+    seen = find(files)
+    assert seen.defects == []
+    assert list(boxes(seen).values()) == [[("cat", EDGES)]] * 2
+    assert list(splits(seen).values()) == ["train", "validation"]
+
+
+def test_an_archive_called_after_pictures_may_hold_labels_as_well(find: Find) -> None:
+    files = {"classes.txt": b"cat\n", "images.zip/images/a.jpg": PICTURE, "images.zip/labels/a.txt": ROW}
+    seen = find(files)
+    assert seen.defects == []
+    assert boxes(seen) == {"images.zip/images/a.jpg": [("cat", EDGES)]}
+
+
 def test_label_studio_layout(find: Find) -> None:
     notes = {"categories": [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}], "info": {"year": 2024}}
     files = {
@@ -220,6 +265,14 @@ def test_paths_that_do_not_exist_give_way_to_folders(find: Find) -> None:
         ("yolo.path-not-found", "data.yaml", "line 2"),
     ]
     assert splits(seen)["images/val/c.jpg"] == "validation"
+
+
+def test_paths_deeper_than_any_are_not_tried_in_every_way(find: Find) -> None:
+    deep = "/".join(["a"] * 2000)
+    yaml = f"train: [{', '.join([deep] * 200)}]\nval: images/val\nnames: [cat, dog]\n"
+    seen = find(dataset(**{"data.yaml": yaml.encode()}))
+    assert told(seen) == [("yolo.path-not-found", "data.yaml", "line 1")]
+    assert len(seen.images) == 3
 
 
 def test_the_name_of_a_split_is_never_left_out_of_a_path(find: Find) -> None:

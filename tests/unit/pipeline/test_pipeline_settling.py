@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nestbox.rules.arming import OVERDUE_AFTER, Arming, Standing, arm, delay_until, is_overdue
 from nestbox.rules.settling import Drop, Ripe, SettlingLimits, Start, Wait, time_to_start, worth_a_run
-from nestbox.rules.snapshots import Changes
+from nestbox.rules.snapshots import Counts
 from nestbox.states import State
 
 NOW = datetime(2026, 11, 24, 22, 40, tzinfo=UTC)
@@ -94,9 +94,8 @@ def test_ready_counts_once():
 
 def worth(**changes):
     facts = {
-        "images": 10,
-        "objects": 15,
-        "changed": Changes(2, 1),
+        "there": Counts(10, 5),
+        "changed": Counts(2, 1),
         "asked": False,
         "last_state": State.SERVED,
         "limits": LIMITS,
@@ -111,18 +110,21 @@ FIVE = SettlingLimits(60, 900, min_new_images=5)
     ("changes", "code"),
     [
         ({}, None),
-        ({"images": 0}, "no-images"),
-        ({"images": 0, "objects": 0, "changed": None}, "no-images"),
-        ({"changed": Changes(0, 0)}, "nothing-changed"),
-        ({"changed": Changes(0, 0), "asked": True}, "nothing-changed"),
-        ({"changed": Changes(0, 0), "asked": True, "last_state": State.FAILED}, None),
-        ({"changed": Changes(0, 0), "last_state": State.FAILED}, "nothing-changed"),
+        ({"there": Counts(0, 15)}, "no-images"),
+        ({"there": Counts(), "changed": None}, "no-images"),
+        ({"there": Counts(archives=1, archived_images=1), "changed": None}, None),
+        ({"changed": Counts()}, "nothing-changed"),
+        ({"changed": Counts(), "asked": True}, "nothing-changed"),
+        ({"changed": Counts(), "asked": True, "last_state": State.FAILED}, None),
+        ({"changed": Counts(), "last_state": State.FAILED}, "nothing-changed"),
         ({"limits": FIVE}, "too-few-new-images"),
         ({"limits": FIVE, "asked": True}, None),
-        ({"limits": FIVE, "changed": Changes(5, 0)}, None),
-        ({"limits": FIVE, "changed": Changes(0, 1)}, None),
-        ({"limits": FIVE, "changed": None, "images": 4}, "too-few-new-images"),
-        ({"limits": FIVE, "changed": None, "images": 5}, None),
+        ({"limits": FIVE, "changed": Counts(5, 0)}, None),
+        ({"limits": FIVE, "changed": Counts(0, 1)}, None),
+        ({"limits": FIVE, "changed": None, "there": Counts(4, 9)}, "too-few-new-images"),
+        ({"limits": FIVE, "changed": None, "there": Counts(5, 9)}, None),
+        ({"limits": FIVE, "changed": Counts(2, 0, 1, 2)}, "too-few-new-images"),
+        ({"limits": FIVE, "changed": Counts(2, 0, 1, 3)}, None),
     ],
 )
 def test_worth_a_run(changes, code):
@@ -130,3 +132,39 @@ def test_worth_a_run(changes, code):
     assert (result.code if isinstance(result, Drop) else None) == code
     assert isinstance(result, Start) == (code is None)
     assert result.why
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (Counts(1, 2), "1 image and 2 other files changed"),
+        (Counts(0, 1), "1 other file changed"),
+        (Counts(3, 1, 2, 400), "3 images, 2 archives and 1 other file changed"),
+    ],
+)
+def test_a_run_says_what_it_starts_for(changed, told):
+    assert worth(changed=changed) == Start(told)
+
+
+def test_what_is_guessed_of_archives_is_told_as_a_guess():
+    few = worth(limits=FIVE, changed=Counts(1, 0, 2, 3))
+    assert (
+        few.why
+        == "1 image and 2 archives (about 4 images by size) changed since the last run; a run starts at 5"
+    )
+    assert "about" not in worth(limits=FIVE, changed=Counts(1)).why
+
+
+def test_a_dataset_may_have_a_quiet_period_of_its_own():
+    assert LIMITS.with_quiet_period(None) == LIMITS
+    assert when(limits=LIMITS.with_quiet_period(10)) == Ripe("quiet for 10 s")
+    assert when(limits=LIMITS.with_quiet_period(0), last_change_at=NOW) == Ripe("quiet for 0 s")
+    assert when(limits=LIMITS.with_quiet_period(10.5)) == Wait(1)
+    assert when(limits=LIMITS.with_quiet_period(300)) == Wait(290)
+
+
+def test_the_longest_wait_never_cuts_a_longer_quiet_period_short():
+    hour = LIMITS.with_quiet_period(3600)
+    assert when(limits=hour, first_pending_at=ago(1000), last_change_at=ago(1000)) == Wait(900)
+    assert when(limits=hour, first_pending_at=ago(3600), last_change_at=ago(3600)) == Ripe("quiet for 3600 s")
+    assert when(limits=hour, first_pending_at=ago(3600)) == Ripe("uploads have gone on for 3600 s")

@@ -28,7 +28,8 @@ class PrepSummary:
     hyperparameter of that name: the longest label over all splits, header included. `image_size` is the
     length in pixels that the shorter edge of packed photos was reduced to. `validation_is_test` says that the
     dataset names no separate test split, so the validation split both chooses the best epoch and judges the
-    run. `config` holds the checked `training` and `gate` sections of `nestbox.yaml`.
+    run. `config` holds the checked `training` and `gate` sections of `nestbox.yaml`. `quiet_period` is the
+    seconds without uploads that it asks for, None where it does not.
     """
 
     run: str
@@ -49,6 +50,7 @@ class PrepSummary:
     image_size: int = 0
     validation_is_test: bool = True
     config: dict[str, dict[str, Any]] = field(default_factory=lambda: {"training": {}, "gate": {}})
+    quiet_period: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -62,7 +64,7 @@ class PrepSummary:
     def from_json(cls, text: str | bytes) -> PrepSummary:
         """Read and check `summary.json`.
 
-        Unknown fields are ignored (a newer job may say more); `test_images` may be absent.
+        Unknown fields are ignored (a newer job may say more); `test_images` and `quiet_period` may be absent.
 
         Raises:
             PrepSummaryError: no JSON object, another schema, or a field that is missing or ill-typed.
@@ -95,7 +97,7 @@ class PrepSummary:
         return cls(**values)
 
 
-_OPTIONAL = {"test_images"}
+_OPTIONAL = {"test_images", "quiet_period"}
 
 
 def _is_count(value: object) -> bool:
@@ -126,11 +128,14 @@ def _is_config(value: object) -> bool:
     )
 
 
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) and one >= 0
-        for one in value.values()
+def _is_duration(value: object) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
     )
+
+
+def _is_durations(value: object) -> bool:
+    return isinstance(value, dict) and all(_is_duration(one) for one in value.values())
 
 
 _COUNT: tuple[str, Callable[[object], bool]] = ("a whole number, 0 or more", _is_count)
@@ -154,5 +159,6 @@ _RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "image_size": _COUNT,
     "validation_is_test": ("true or false", lambda value: isinstance(value, bool)),
     "config": ("an object with the objects training and gate", _is_config),
-    "seconds": ("an object of finite numbers", _is_seconds),
+    "quiet_period": ("a number of seconds or null", lambda value: value is None or _is_duration(value)),
+    "seconds": ("an object of finite numbers", _is_durations),
 }

@@ -100,6 +100,8 @@ class DatasetRow(Model):
     last_run = UnicodeAttribute(null=True)
     last_prepared_run = UnicodeAttribute(null=True)
     """The last run whose data was READY: its classes and held-out images bind the next one."""
+    quiet_period = NumberAttribute(null=True)
+    """Seconds, as `nestbox.yaml` had it when the data was last prepared; absent: the stack's own."""
     dataset_version = UnicodeAttribute(null=True)
     """SHA-256 of the last run's snapshot."""
     classes: ListAttribute[str] = ListAttribute(null=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nestbox.bucket_layout import dataset_prefix, is_ready_marker
-from nestbox.rules.snapshots import SnapshotEntry, is_image
+from nestbox.rules.snapshots import Counts, SnapshotEntry, count
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,10 +21,9 @@ class Listing:
     ready_at: datetime | None = None
     """When ``_READY`` was written, if it is there."""
 
-    @property
-    def images(self) -> int:
-        """How many of them are pictures by name."""
-        return sum(is_image(entry.key) for entry in self.entries)
+    def counts(self) -> Counts:
+        """How many of them are pictures, archives and others."""
+        return count(self.entries)
 
 
 class Uploads:

@@ -70,7 +70,7 @@ def move(
     """Take a run to a state that does not end it; raises LostRaceError.
 
     ``facts`` are attributes of the run learnt with it; ``dataset_facts`` attributes of its dataset, written
-    in the same transaction.
+    in the same transaction. None takes an attribute away.
     """
     if has_ended(to):
         raise NestboxError(f"{to} ends a run: use end()")
@@ -154,4 +154,7 @@ def _sets(model: type[RunRow] | type[DatasetRow], facts: Mapping[str, Any]) -> l
     for name, value in facts.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise NestboxError(f"{name} is {value}: only finite numbers are facts")
-    return [getattr(model, name).set(value) for name, value in facts.items() if value is not None]
+    return [
+        getattr(model, name).remove() if value is None else getattr(model, name).set(value)
+        for name, value in facts.items()
+    ]

@@ -27,7 +27,7 @@ class Arming:
     delay_seconds: int | None
 
 
-def arm(standing: Standing, now: datetime, quiet_seconds: int, *, ready: bool) -> Arming | None:
+def arm(standing: Standing, now: datetime, quiet_seconds: float, *, ready: bool) -> Arming | None:
     """What new uploads change, or None where the message under way (or the end of the run) will see them.
 
     Nothing is lost by writing nothing: a settle message takes itself off the row *before* it lists the

@@ -1,20 +1,29 @@
 """When uploads become a run: is it time, and is it worth one?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from nestbox.rules.arming import delay_until
-from nestbox.rules.snapshots import Changes
+from nestbox.rules.snapshots import Counts
 from nestbox.states import State
 
 
 @dataclass(frozen=True)
 class SettlingLimits:
-    """What the stack's parameters say about settling."""
+    """What the stack's parameters say about settling, or a dataset instead of them."""
 
-    quiet_seconds: int
-    max_wait_seconds: int
+    quiet_seconds: float
+    max_wait_seconds: float
     min_new_images: int
+
+    def with_quiet_period(self, seconds: float | None) -> "SettlingLimits":
+        """The limits of a dataset with a quiet period of its own; these where it has none.
+
+        One that is longer than the longest wait takes its place as well: otherwise it would never be kept.
+        """
+        if seconds is None:
+            return self
+        return replace(self, quiet_seconds=seconds, max_wait_seconds=max(self.max_wait_seconds, seconds))
 
 
 @dataclass(frozen=True)
@@ -70,48 +79,53 @@ def time_to_start(
         return Ripe("the dataset is empty")
     quiet_at = last_change_at + timedelta(seconds=limits.quiet_seconds)
     if quiet_at <= now:
-        return Ripe(f"quiet for {limits.quiet_seconds} s")
+        return Ripe(f"quiet for {limits.quiet_seconds:g} s")
     latest_at = first_pending_at + timedelta(seconds=limits.max_wait_seconds)
     if latest_at <= now:
-        return Ripe(f"uploads have gone on for {limits.max_wait_seconds} s")
+        return Ripe(f"uploads have gone on for {limits.max_wait_seconds:g} s")
     return Wait(max(1, delay_until(now, min(quiet_at, latest_at))))
 
 
 def worth_a_run(
     *,
-    images: int,
-    objects: int,
-    changed: Changes | None,
+    there: Counts,
+    changed: Counts | None,
     asked: bool,
     last_state: State | None,
     limits: SettlingLimits,
 ) -> Start | Drop:
     """Whether what is there now deserves a run.
 
-    ``changed`` is against the last run's snapshot, None where there was no run yet. A `_READY` starts a run
-    with fewer images than the limit, and tries a run again that failed or was cancelled.
+    ``there`` is what the dataset holds, ``changed`` what differs from the last run's snapshot, None where
+    there was no run yet. A `_READY` starts a run with fewer images than the limit, and tries a run again that
+    failed or was cancelled.
     """
-    if images == 0:
-        what = f"{objects} objects but no image" if objects else "nothing"
+    if there.expected_images == 0:
+        what = f"{there.others} objects but no image" if there.others else "nothing"
         return Drop(
-            "no-images", f"the dataset holds {what}", "upload images (.jpg or .png); a run starts then"
+            "no-images",
+            f"the dataset holds {what}",
+            "upload images (.jpg or .png), as they are or in .zip archives; a run starts then",
         )
     if changed is None:
-        changed = Changes(images=images, others=objects - images)
-    if changed == Changes(0, 0):
+        changed = there
+    if changed == Counts():
         if asked and last_state in (State.FAILED, State.CANCELLED):
             return Start(f"the last run is {last_state} and _READY asks to try again")
         return Drop("nothing-changed", "nothing changed since the last run")
-    if 0 < changed.images < limits.min_new_images and not asked:
+    if 0 < changed.expected_images < limits.min_new_images and not asked:
+        what = _named((changed.images, "image"), (changed.archives, "archive"))
+        if changed.archives:
+            what += f" (about {_named((changed.expected_images, 'image'))} by size)"
         return Drop(
             "too-few-new-images",
-            f"{changed.images} images changed since the last run; a run starts at {limits.min_new_images}",
+            f"{what} changed since the last run; a run starts at {limits.min_new_images}",
             "upload more images, or an object named _READY to start now",
         )
-    return Start(_what_changed(changed))
+    what = _named((changed.images, "image"), (changed.archives, "archive"), (changed.others, "other file"))
+    return Start(f"{what} changed")
 
 
-def _what_changed(changed: Changes) -> str:
-    counts = [(changed.images, "image"), (changed.others, "other file")]
+def _named(*counts: tuple[int, str]) -> str:
     named = [f"{count} {thing}{'' if count == 1 else 's'}" for count, thing in counts if count]
-    return f"{' and '.join(named)} changed"
+    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)

@@ -26,7 +26,8 @@ class PlannedJob:
 def count_slices(images: int, threshold: int) -> int:
     """Into how many slices so many images are dealt; 1: one job does everything.
 
-    A slice holds at most ``threshold`` images, unless that took more slices than Batch has children.
+    A slice holds at most ``threshold`` images, unless that took more slices than Batch has children; about so
+    many where images are in archives, as their number is an estimate (``nestbox.rules.snapshots.Counts``).
     """
     return max(1, min(-(-images // max(1, threshold)), MOST_SLICES))
 

@@ -36,7 +36,9 @@ class Intake:
         for _try in range(_TRIES):
             row = find_dataset(dataset)
             now = self._clock()
-            arming = arm(datasets.standing_of(row), now, self._settings.quiet_period_seconds, ready=ready)
+            own = row.quiet_period if row is not None else None
+            quiet_seconds = self._settings.quiet_period_seconds if own is None else own
+            arming = arm(datasets.standing_of(row), now, quiet_seconds, ready=ready)
             if arming is None:
                 return "already pending"
             try:

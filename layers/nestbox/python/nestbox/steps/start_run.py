@@ -13,7 +13,7 @@ from nestbox.gateways.uploads import Listing, Uploads
 from nestbox.rows import datasets, runs
 from nestbox.rules.settling import Drop, SettlingLimits, Wait, time_to_start, worth_a_run
 from nestbox.rules.slicing import count_slices
-from nestbox.rules.snapshots import Changes, changes, decode, encode
+from nestbox.rules.snapshots import Counts, changes, decode, encode
 from nestbox.settings import StartRunSettings
 from nestbox.states import State
 from nestbox.steps.endings import end_run
@@ -61,6 +61,7 @@ class StartRun:
                 return "a later settle message is under way"
             # Before the listing: what is uploaded from now on arms its own settle message.
             datasets.disarm(row)
+        limits = self._limits.with_quiet_period(row.quiet_period)
         listing = self._uploads.list(dataset)
         last_run = find_run(row.last_run) if row.last_run else None
         ripe = time_to_start(
@@ -69,26 +70,27 @@ class StartRun:
             last_change_at=listing.last_change_at,
             ready_at=listing.ready_at,
             last_run_at=timestamps.from_text(last_run.created_at) if last_run else None,
-            limits=self._limits,
+            limits=limits,
         )
         if isinstance(ripe, Wait):
             datasets.rearm(row, now + timedelta(seconds=ripe.seconds), listing.last_change_at)
             self._queues.send(self._settings.settle_queue_url, dataset_message(dataset), ripe.seconds)
             return f"not quiet yet, to be settled in {ripe.seconds} s"
+        there = listing.counts()
         worth = worth_a_run(
-            images=listing.images,
-            objects=len(listing.entries),
+            there=there,
             changed=self._changes(last_run, listing),
             asked=ripe.asked,
             last_state=runs.state_of(last_run) if last_run else None,
-            limits=self._limits,
+            limits=limits,
         )
         if isinstance(worth, Drop):
             datasets.drop_pending(row, _notices(worth, dataset, now), listing.last_change_at)
             return f"no run: {worth.why}"
-        return self._start(row, listing, f"{ripe.why}; {worth.why}")
+        slices = count_slices(there.expected_images, self._settings.array_threshold)
+        return self._start(row, listing, slices, f"{ripe.why}; {worth.why}")
 
-    def _changes(self, last_run: RunRow | None, listing: Listing) -> Changes | None:
+    def _changes(self, last_run: RunRow | None, listing: Listing) -> Counts | None:
         if last_run is None:
             return None
         stream = self._artifacts.open(bucket_layout.snapshot_key(last_run.run))
@@ -100,7 +102,7 @@ class StartRun:
         with stream:
             return changes(decode(stream), listing.entries)
 
-    def _start(self, row: DatasetRow, listing: Listing, why: str) -> str:
+    def _start(self, row: DatasetRow, listing: Listing, slices: int, why: str) -> str:
         now = self._clock()
         content, version = encode(listing.entries)
         run_id = names.new_run_id(row.dataset, now)
@@ -112,7 +114,7 @@ class StartRun:
             why=why,
             snapshot_version=version,
             snapshot_objects=len(listing.entries),
-            slices=count_slices(listing.images, self._settings.array_threshold),
+            slices=slices,
             prepared_after=row.last_prepared_run,
             code_version=self._settings.code_version,
         )

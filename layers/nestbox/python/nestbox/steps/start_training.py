@@ -94,24 +94,23 @@ class StartTraining:
             summary = PrepSummary.from_json(text)
         except PrepSummaryError as error:
             return self._fail(row, "a result that cannot be read", f"{key}: {error}")
-        facts = _counts(summary)
         if summary.outcome == "BLOCKED":
-            return self._block(row, "; ".join(summary.reasons) or "no reason given", facts)
-        return self._train(row, summary, facts)
+            return self._block(row, "; ".join(summary.reasons) or "no reason given", summary)
+        return self._train(row, summary)
 
-    def _train(self, row: RunRow, summary: PrepSummary, facts: dict[str, Any]) -> str:
+    def _train(self, row: RunRow, summary: PrepSummary) -> str:
         settings = self._settings
         try:
             wanted = hyperparameters(
                 settings.detector_kind, settings.base_network, settings.default_epochs, summary
             )
         except UntrainableError as error:
-            return self._block(row, str(error), facts)
+            return self._block(row, str(error), summary)
         champion = self._champion(row, summary, wanted)
         try:
             self._trainings.ensure(training_request(row.run, wanted, champion, settings))
         except AwsRefusedError as error:
-            return self._fail(row, "the training job was refused", str(error), facts)
+            return self._fail(row, "the training job was refused", str(error), summary)
         started_from = f" from the weights of {champion.run}" if champion else ""
         runs.move(
             row,
@@ -120,13 +119,17 @@ class StartTraining:
             why=f"{summary.train_images} images prepared{started_from}",
             now=self._clock(),
             facts={
-                **facts,
+                **_counts(summary),
                 "training_job": names.training_job_name(row.run),
                 "hyperparameters": wanted,
                 "previous_run": champion.run if champion else None,
                 "gate": asdict(Limits.from_config(summary.config["gate"])),
             },
-            dataset_facts={"classes": summary.classes, "last_prepared_run": row.run},
+            dataset_facts={
+                "classes": summary.classes,
+                "last_prepared_run": row.run,
+                **_choices(summary),
+            },
         )
         self._queues.send(
             settings.record_queue_url, run_message(row.run, follow=True), settings.follow_seconds
@@ -154,13 +157,13 @@ class StartTraining:
         )
         return failure_reason(job, last_line, alone=alone)
 
-    def _fail(self, row: RunRow, why: str, failure: str, facts: dict[str, Any] | None = None) -> str:
-        return self._end(row, State.FAILED, why, failure, facts or {})
+    def _fail(self, row: RunRow, why: str, failure: str, summary: PrepSummary | None = None) -> str:
+        return self._end(row, State.FAILED, why, failure, summary)
 
-    def _block(self, row: RunRow, failure: str, facts: dict[str, Any]) -> str:
-        return self._end(row, State.BLOCKED, "nothing to train on", failure, facts)
+    def _block(self, row: RunRow, failure: str, summary: PrepSummary) -> str:
+        return self._end(row, State.BLOCKED, "nothing to train on", failure, summary)
 
-    def _end(self, row: RunRow, to: State, why: str, failure: str, facts: dict[str, Any]) -> str:
+    def _end(self, row: RunRow, to: State, why: str, failure: str, summary: PrepSummary | None) -> str:
         return end_run(
             row,
             to,
@@ -169,8 +172,9 @@ class StartTraining:
             now=self._clock(),
             queues=self._queues,
             settle_queue_url=self._settings.settle_queue_url,
-            facts=facts,
+            facts=_counts(summary) if summary else None,
             failure=failure,
+            dataset_facts=_choices(summary) if summary else None,
         )
 
 
@@ -183,3 +187,8 @@ def _counts(summary: PrepSummary) -> dict[str, Any]:
         "defects": dict(summary.defects),
         "classes": list(summary.classes),
     }
+
+
+def _choices(summary: PrepSummary) -> dict[str, Any]:
+    """What the dataset's `nestbox.yaml` says about runs to come."""
+    return {"quiet_period": summary.quiet_period}
