@@ -18,7 +18,7 @@ from dataprep_job.defects import Place
 from dataprep_job.file_source import SourceFile
 from dataprep_job.labels import Box, Edges, LabelledImage
 
-_CACHE_KIB = 8 << 10
+_CACHE_KIB = 2 << 10
 _BATCH = 1000
 
 _SCHEMA = """

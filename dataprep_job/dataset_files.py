@@ -24,24 +24,13 @@ PICTURE_EXTENSIONS = frozenset((
 
 MAX_ANNOTATION_BYTES = 256 << 20
 
-_ANNOTATION_EXTENSIONS = frozenset(
-    [
-        "xml",
-        "json",
-        "jsonl",
-        "manifest",
-        "csv",
-        "tsv",
-        "txt",
-        "yaml",
-        "yml",
-        "lst",
-        "names",
-        "data",
-        "tfrecord",
-    ]
-)
-_NEEDS_CARE = re.compile(r"[\\/%\s]")
+_ANNOTATION_EXTENSIONS = frozenset((
+    "xml", "json", "jsonl", "ndjson", "geojson", "manifest", "csv", "tsv", "txt", "yaml", "yml", "lst",
+    "names", "data", "labels", "xls", "xlsx", "ods", "parquet", "mat", "npz", "pkl", "rec", "record",
+    "tfrecord", "tfrecords", "pbtxt",
+))  # fmt: skip
+"""What may hold labels: where nobody reads it, that is said."""
+
 _PROSE = re.compile(r"(readme|licen[cs]e|notice|changelog|citation)", re.IGNORECASE)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _OF_A_YEAR = re.compile(r"([a-z]+)[-_ ]?(?:19|20)\d\d", re.ASCII)
@@ -265,8 +254,8 @@ class DatasetFiles:
         References are what tools wrote on other machines: paths relative to the annotation, to the dataset
         or to a folder that is not here, absolute paths, URLs and s3:// addresses, with slashes of any kind
         and percent-encoding. The picture that shares most trailing parts with the reference is meant; among
-        several, the `likeliest`. Where there is none of this name, one whose name is only spelled differently
-        is taken, with a warning. Only pictures of the dataset can be found.
+        several, those `related` to the annotation. Where there is none of this name, one whose name is only
+        spelled differently is taken, with a warning. Only pictures of the dataset can be found.
 
         Args:
             reference: as written in the annotation.
@@ -291,18 +280,16 @@ class DatasetFiles:
     def find(self, reference: str, annotation: str) -> list[str]:
         """What `locate` chooses from: the pictures that a reference in an annotation fits best, sorted."""
         several: list[str] = []
-        forms = dict.fromkeys((reference, unquote(reference)))
-        for written in forms:
-            found = self._candidates(written.strip().replace("\\", "/"), annotation)
-            if len(found) == 1:
-                return found
-            several = several or found
-        if several:
-            return several
-        for written in forms:
-            found = self._spelled_otherwise(written.strip().replace("\\", "/"), annotation)
-            if found:
-                return found
+        forms = [form.strip().replace("\\", "/") for form in dict.fromkeys((reference, unquote(reference)))]
+        for search in (self._candidates, self._spelled_otherwise):
+            for written in forms:
+                found = search(written, annotation)
+                if len(found) == 1:
+                    return found
+                several = several or found
+            if several:
+                # A bare name says nothing about folders; folders that are not here must not be ignored.
+                return several if "/" in forms[-1] else self.likeliest(several, annotation)
         return []
 
     def note_spelling(self, reference: str, picture: str, place: Place) -> None:
@@ -332,7 +319,7 @@ class DatasetFiles:
         ending = wanted[::-1]
         shared = {path: _shared(path.split("/")[::-1], ending) for path in candidates}
         most = max(shared.values())
-        return self.likeliest([path for path in candidates if shared[path] == most], annotation)
+        return self.related([path for path in candidates if shared[path] == most], annotation)
 
     def _spelled_otherwise(self, written: str, annotation: str) -> list[str]:
         """The pictures that fit a reference best whose name is only spelled differently."""
@@ -348,7 +335,7 @@ class DatasetFiles:
         ending = [plain(part) for part in wanted[-2::-1]]
         shared = {path: _shared(plain(dirname(path)).split("/")[::-1], ending) for path in candidates}
         most = max(shared.values())
-        return self.likeliest([path for path in candidates if shared[path] == most], annotation)
+        return self.related([path for path in candidates if shared[path] == most], annotation)
 
     def report_unclaimed(self, ignored: frozenset[str]) -> None:
         """Name the annotation-like files that nobody understood, all in one defect."""
@@ -380,6 +367,18 @@ class DatasetFiles:
     def likeliest(self, candidates: list[str], annotation: str) -> list[str]:
         """Those of the candidates that an annotation file means, as far as its path tells, sorted.
 
+        Those `related` to it; among several, those in the fewest folders, as copies of a dataset lie in one
+        of its folders. Only for pictures of one name: one with another extension can be anything.
+        """
+        found = self.related(candidates, annotation)
+        if len(found) < 2:
+            return found
+        fewest = min(path.count("/") for path in found)
+        return [path for path in found if path.count("/") == fewest]
+
+    def related(self, candidates: list[str], annotation: str) -> list[str]:
+        """Those of the candidates that belong to the path of an annotation file most closely, sorted.
+
         The nearest ones; among several, those of the split that the file is for, and in folders that its path
         names: `xml/day1/a.xml` and `annotations/day1.json` mean `photos/day1/a.jpg`.
         """
@@ -395,7 +394,7 @@ class DatasetFiles:
             named = sum(folder in own or _is_named(folder, name) for folder in folders if folder)
             ranks[path] = (split is not None and split_of_folders(path) == split, named)
         best = max(ranks.values())
-        return sorted(path for path, rank in ranks.items() if rank == best)
+        return [path for path in near if ranks[path] == best]
 
     def _fits(self, file: SourceFile) -> bool:
         if file.size <= MAX_ANNOTATION_BYTES:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from dataprep_job.agreement import SAME_BOX_PIXELS
 from dataprep_job.catalogue import RECORD_COLUMNS
 from dataprep_job.defects import Defect, Place
 from dataprep_job.errors import FileGoneError, PictureError
@@ -24,7 +25,6 @@ from dataprep_job.thumbnail import LONGER_EDGE, thumbnail
 PICTURES_PER_CODE = 3
 PICTURES_IN_ALL = 60
 _VIEWS = 3
-_SAME_BOX_PIXELS = 2.0
 
 
 class Flaw(NamedTuple):
@@ -204,6 +204,6 @@ def _mark(case: Sequence[Defect], pictures: Sequence[PicturedImage]) -> list[Pic
 def _is_on(box: ImageBox, other: PicturedImage) -> bool:
     return any(
         box.class_id == candidate.class_id
-        and all(abs(a - b) <= _SAME_BOX_PIXELS for a, b in zip(box.edges, candidate.edges, strict=True))
+        and all(abs(a - b) <= SAME_BOX_PIXELS for a, b in zip(box.edges, candidate.edges, strict=True))
         for candidate in other.boxes
     )

@@ -19,6 +19,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION_TAG = 0x0112
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_SIZE_TOLERANCE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,18 @@ class ImageHeader:
     def displayed(self) -> tuple[int, int]:
         """Width and height as a person sees the picture."""
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
+    def is_shown_with(self, size: tuple[int, int]) -> bool:
+        """Whether a size that an annotation declares is that of the picture as a person sees it."""
+        return _are_alike(size, self.displayed)
+
+    def is_stored_with(self, size: tuple[int, int]) -> bool:
+        """Whether a size that an annotation declares is that of the picture as it is stored."""
+        return _are_alike(size, (self.width, self.height))
+
+
+def _are_alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return all(abs(a - b) <= _SIZE_TOLERANCE for a, b in zip(one, other, strict=True))
 
 
 def read_header(data: bytes) -> ImageHeader:

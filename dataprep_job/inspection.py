@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
+
+from blake3 import blake3
 
 from dataprep_job.defects import Defect, Place
 from dataprep_job.errors import FileGoneError, PictureError
@@ -22,7 +23,6 @@ HAIR = 1.5
 _MIN_EDGE = 0.999
 """Pixels; a hair less than one, as boxes of one pixel that were written as shares come back rounded."""
 _MIN_INSIDE = 0.5
-_SIZE_TOLERANCE = 1
 _CHECK_EDGE = 64
 """Where nothing is packed, pictures are decoded as small as their format allows."""
 
@@ -77,7 +77,7 @@ class Photo:
     """One opened picture. Without boxes it is unusable, and its defects say why.
 
     Attributes:
-        digest: SHA-256 of the file.
+        digest: BLAKE3 of the file.
         header: of the file; None where it could not be read.
         boxes: checked, in pixels of the displayed picture.
         label: of its record, see `detection_label`; empty without boxes.
@@ -120,7 +120,7 @@ def inspect(plan: PlannedImage, data: bytes | FileGoneError, treatment: Treatmen
     path = plan.labels.image
     if isinstance(data, FileGoneError):
         return Photo(plan, b"", None, (), (Defect(data.code, Place(path), str(data)),))
-    digest = hashlib.sha256(data).digest()
+    digest = blake3(data).digest()
     if plan.known is not None and plan.known.digest == digest and is_reusable(plan, treatment):
         return recall(plan, plan.known, treatment)
     try:
@@ -196,14 +196,20 @@ def check_boxes(
     if labels.is_relative:
         boxes = [Box(box.name, box.edges.absolute(width, height), box.place) for box in boxes]
     declared = labels.declared_size
-    if declared is not None and not _alike(declared, (width, height)):
-        stored = (header.width, header.height)
-        if not _alike(declared, stored):
+    is_stored = declared is not None and header.is_stored_with(declared)
+    if declared is None or header.is_shown_with(declared):
+        if header.orientation != 1 and (declared is None or is_stored):
             message = (
-                f"The annotation speaks of a picture of {declared[0]} x {declared[1]} pixels, "
-                f"{labels.image} has {width} x {height}."
+                f"Was {labels.image} labelled with the camera's rotation, as used here? Its size tells not."
             )
-            return [], [Defect("image.size-mismatch", labels.place, message, images=(labels.image,))]
+            defects.append(Defect("image.turn-unknown", labels.place, message, images=(labels.image,)))
+    elif not is_stored:
+        message = (
+            f"The annotation speaks of a picture of {declared[0]} x {declared[1]} pixels, "
+            f"{labels.image} has {width} x {height}."
+        )
+        return [], [Defect("image.size-mismatch", labels.place, message, images=(labels.image,))]
+    elif not labels.is_relative:
         message = f"{labels.image} was labelled lying on its side; its boxes were turned with it."
         defects.append(Defect("image.turned", labels.place, message, images=(labels.image,)))
         boxes = [
@@ -233,10 +239,6 @@ def check_boxes(
         message = none.format(labels.image)
         defects.append(Defect("image.no-usable-box", labels.place, message, images=(labels.image,)))
     return list(kept), defects
-
-
-def _alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return all(abs(a - b) <= _SIZE_TOLERANCE for a, b in zip(one, other, strict=True))
 
 
 def _check_box(box: Box, width: int, height: int) -> tuple[Edges | None, Defect | None]:

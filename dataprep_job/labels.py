@@ -115,7 +115,7 @@ class LabelledImage:
         split: the split that the data itself names.
         place: where the annotation is.
         format: name of the annotation format, a key of `FORMAT_TITLES`.
-        is_relative: edges are shares of the displayed picture (0..1), as its size is not declared.
+        is_relative: edges are shares of the displayed picture (0..1), whatever size is declared.
     """
 
     image: str

@@ -32,7 +32,7 @@ class PackedImage(NamedTuple):
         image: path in the dataset.
         tag: of its file when it was read, see `SourceFile`.
         size: of its file, in bytes.
-        digest: SHA-256 of its file.
+        digest: BLAKE3 of its file.
         format: of its file, see `ImageHeader`; so are width, height and orientation.
         split: that it was packed in.
         label: as in its record, float32, little-endian.
@@ -71,7 +71,11 @@ class PackedIndex:
     def __init__(self, path: Path, treatment: dict[str, Any]) -> None:
         """`treatment`: what decides how payloads look; another one makes them worthless."""
         self._database = sqlite3.connect(path, isolation_level=None)
-        for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF"):
+        for statement in (
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            "PRAGMA cache_size = -512",
+        ):
             self._database.execute(statement)
         self._database.executescript(_SCHEMA)
         self._database.execute("BEGIN")

@@ -232,7 +232,7 @@ class Preparation:
             "version_id": photo.plan.file.version,
             "split": split,
             "group": photo.plan.group,
-            "sha256": photo.digest.hex(),
+            "blake3": photo.digest.hex(),
             "width": photo.width,
             "height": photo.height,
             "boxes": [

@@ -109,10 +109,13 @@ def label_values(label: bytes) -> tuple[float, ...]:
     return struct.unpack(f"<{len(label) // 4}f", label)
 
 
-def label_objects(label: bytes) -> frozenset[bytes]:
-    """The objects of a label, in no order."""
-    first, size = 4 * LABEL_HEADER_WIDTH, 4 * OBJECT_WIDTH
-    return frozenset(label[at : at + size] for at in range(first, len(label), size))
+def label_boxes(label: bytes, width: float, height: float) -> list[tuple[int, Edges]]:
+    """The class ids and boxes of a label, in pixels of a picture of this size."""
+    values = label_values(label)
+    return [
+        (int(values[at]), Edges(*values[at + 1 : at + OBJECT_WIDTH]).absolute(width, height))
+        for at in range(LABEL_HEADER_WIDTH, len(values), OBJECT_WIDTH)
+    ]
 
 
 def label_width(boxes: int) -> int:

@@ -26,13 +26,18 @@ def group_of(image: str) -> str:
     return _ROBOFLOW_COPY.sub("", name) if ".rf." in name else name
 
 
-def is_copy(image: str) -> bool:
-    """Whether the name is one that Roboflow gives to augmented copies."""
-    return _ROBOFLOW_COPY.search(splitext(image)[0]) is not None
+def photo_of(image: str) -> str | None:
+    """The name of the photo that one of Roboflow's augmented copies shows, without its folders; else None."""
+    bare = splitext(image)[0]
+    name = _ROBOFLOW_COPY.sub("", bare)
+    return None if name == bare else name.rpartition("/")[2]
 
 
 def share_of(group: str) -> float:
-    """A number from 0 up to 1 that depends on nothing but the group's name; the lowest ones are held out."""
+    """A number from 0 up to 1 that depends on nothing but the name; the lowest ones are held out.
+
+    Copies of one photo have the share of its name, so that they never straddle in whatever folders they lie.
+    """
     return int.from_bytes(hashlib.sha256(b"nestbox split\n" + group.encode()).digest()[:8], "big") / 2**64
 
 
@@ -54,7 +59,11 @@ CREATE TABLE plan (
 CREATE TABLE held_paths (path TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
 CREATE TABLE held_groups ("group" TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
 CREATE TABLE held_digests (digest BLOB PRIMARY KEY, split TEXT) WITHOUT ROWID;
+CREATE TABLE held_photos (photo TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
 """
+
+_IS_COPY = "plan.image LIKE '%.rf.%'"
+"""Leaves only few others, for which `photo_of` is asked."""
 
 _UNDECIDED = 'SELECT DISTINCT "group", share FROM plan WHERE split IS NULL'
 
@@ -68,6 +77,7 @@ class Splitting:
         self._log = log
         for statement in filter(None, map(str.strip, _SCHEMA.split(";"))):
             self._database.execute(statement)
+        self._database.create_function("photo_of", 1, photo_of, deterministic=True)
 
     def add(self, images: Iterable[tuple[str, int, Split | None]]) -> None:
         """Plan pictures: path, `records.seq` of its labels, and the split that the data names."""
@@ -80,7 +90,10 @@ class Splitting:
                 ("held_paths", image.path),
                 ("held_groups", image.group),
                 ("held_digests", image.digest),
+                ("held_photos", photo_of(image.path)),
             ):
+                if key is None:
+                    continue
                 self._database.execute(
                     f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608
                     (key, image.split),
@@ -90,8 +103,9 @@ class Splitting:
         """Give every planned picture its split.
 
         Rules, in this order: held out before stays held out; the split that the data names; where the data
-        names a test split but no validation, test is the validation split; where it names no held-out split
-        at all, or a picture has none, a share of the groups chosen by hash is held out.
+        names a test split but no validation, test is the validation split; where a picture has no split, it
+        has that of the held-out copies of its photo, if there are any; where it names no held-out split at
+        all, or a picture has none, a share of the groups chosen by hash is held out.
 
         Args:
             validation: the share to hold out where the data does not say.
@@ -114,6 +128,8 @@ class Splitting:
             self._log.add_together(
                 "split.unlisted", self._places("named IS NULL"), "No split names {subject}."
             )
+        if named & {"validation", "test"}:
+            self._hold_out_copies()
         self._split_by_hash(validation, may_be_empty=bool(named & {"validation", "test"}))
         self._keep_held_out()
         self._warn_of_straddling_copies()
@@ -142,12 +158,28 @@ class Splitting:
             (limit,),
         )
 
+    def _hold_out_copies(self) -> None:
+        """Hold out what no split names where another copy of the same photo is held out."""
+        query = f"SELECT 1 FROM plan WHERE named IS NULL AND {_IS_COPY} LIMIT 1"  # noqa: S608
+        if self._catalogue.one(query) is None:
+            return
+        self._database.execute(
+            "CREATE TABLE held_copies AS SELECT photo_of(image) AS photo, min(split) AS split FROM plan "  # noqa: S608
+            f"WHERE named IS NOT NULL AND split != 'train' AND {_IS_COPY} GROUP BY photo"
+        )
+        self._database.execute("CREATE INDEX held_copies_by_photo ON held_copies (photo)")
+        self._database.execute(
+            "UPDATE plan SET split = (SELECT split FROM held_copies WHERE photo = photo_of(image)) "  # noqa: S608
+            f"WHERE named IS NULL AND {_IS_COPY}"
+        )
+
     def _keep_held_out(self) -> None:
         if self._catalogue.one("SELECT 1 FROM held_paths LIMIT 1") is None:
             return
         was_held = (
-            "plan.split = 'train' AND (plan.image IN (SELECT path FROM held_paths) "
-            'OR "group" IN (SELECT "group" FROM held_groups))'
+            "plan.split = 'train' AND (plan.image IN (SELECT path FROM held_paths) "  # noqa: S608
+            'OR "group" IN (SELECT "group" FROM held_groups) '
+            f"OR (named IS NULL AND {_IS_COPY} AND photo_of(plan.image) IN (SELECT photo FROM held_photos)))"
         )
         self._log.add_together(
             "split.held-out-kept",
@@ -156,14 +188,14 @@ class Splitting:
         )
         self._database.execute(
             "UPDATE plan SET split = coalesce((SELECT split FROM held_paths WHERE path = image), "  # noqa: S608
-            f'(SELECT split FROM held_groups WHERE held_groups."group" = plan."group")) WHERE {was_held}'
+            '(SELECT split FROM held_groups WHERE held_groups."group" = plan."group"), '
+            f"(SELECT split FROM held_photos WHERE photo = photo_of(image))) WHERE {was_held}"
         )
 
     def _warn_of_straddling_copies(self) -> None:
-        self._database.create_function("copy_of", 1, _copy_of, deterministic=True)
         rows = self._database.execute(
-            "SELECT copy_of(image) AS photo, split, min(image), count(*) FROM plan "
-            "WHERE image LIKE '%.rf.%' GROUP BY photo, split HAVING photo IS NOT NULL ORDER BY photo, split"
+            "SELECT photo_of(image) AS photo, split, min(image), count(*) FROM plan "  # noqa: S608
+            f"WHERE {_IS_COPY} GROUP BY photo, split HAVING photo IS NOT NULL ORDER BY photo, split"
         )
         for photo, parts in groupby(rows, key=itemgetter(0)):
             splits = list(parts)
@@ -189,9 +221,4 @@ def _planned(
 ) -> tuple[str, int, int, str, float, Split | None, Split | None]:
     path, record, named = image
     group = group_of(path)
-    return path, record, record_id(path), group, share_of(group), named, named
-
-
-def _copy_of(image: str) -> str | None:
-    """The photo's name where the picture is one of Roboflow's augmented copies, in whatever folder."""
-    return group_of(image).rpartition("/")[2] if is_copy(image) else None
+    return path, record, record_id(path), group, share_of(photo_of(path) or group), named, named

@@ -12,6 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from dataprep_job.agreement import LabelledBox, say_the_same
 from dataprep_job.catalogue import RECORD_COLUMNS, RECORD_WIDTH, Catalogue
 from dataprep_job.class_list import append_classes, normal_name
 from dataprep_job.configuration import FILE_NAME, Configuration, read_configuration
@@ -20,8 +21,8 @@ from dataprep_job.defects import DefectLog, Place
 from dataprep_job.errors import FileGoneError, PictureError
 from dataprep_job.file_source import FileSource, SourceFile
 from dataprep_job.held_out import HeldOutImage
-from dataprep_job.image_header import read_header
-from dataprep_job.labels import Edges, LabelledImage, Split
+from dataprep_job.image_header import ImageHeader, read_header
+from dataprep_job.labels import LabelledImage, Split
 from dataprep_job.packed_index import PACKED_COLUMNS, PackedImage
 from dataprep_job.readers import READERS
 from dataprep_job.splitting import Splitting
@@ -32,8 +33,8 @@ PACKING_ORDER: tuple[Split, ...] = ("test", "validation", "train")
 _PLAN_COLUMNS = 'plan."group", plan.id, files.path, files.size, files.version, files.tag'
 
 SOURCES_LISTED = 50
-_SAME_BOX_PIXELS = 2.0
-"""Formats round and count differently; two annotations of one picture this close say the same."""
+_NOMINAL = (1000, 1000)
+"""Any size will do for two annotations in pixels; of two in shares, two in a thousand are no difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,41 +315,43 @@ class _Merging:
         return self._catalogue.record(row, as_annotated=True)
 
     def _say_the_same(self, one: LabelledImage, other: LabelledImage) -> bool:
-        if len(one.boxes) != len(other.boxes):
+        sizes = {image.declared_size for image in (one, other) if image.declared_size is not None}
+        is_mixed = one.is_relative != other.is_relative
+        size = next(iter(sizes), None if is_mixed else _NOMINAL)
+        if size is not None and say_the_same(self._boxes(one, size), self._boxes(other, size)):
+            return True
+        if not is_mixed and len(sizes) < 2:
             return False
-        left = list(zip([box.name for box in other.boxes], self._edges(other, one), strict=True))
-        for box, edges in zip(one.boxes, self._edges(one, other), strict=True):
-            name = self._names.spell(box.name)
-            match = next(
-                (
-                    candidate
-                    for candidate in left
-                    if self._names.spell(candidate[0]) == name
-                    and all(abs(a - b) <= _SAME_BOX_PIXELS for a, b in zip(candidate[1], edges, strict=True))
-                ),
-                None,
-            )
-            if match is None:
-                return False
-            left.remove(match)
-        return True
+        # One of them may speak of the picture as it is stored, the other one of what a person sees.
+        header = self._header(one.image)
+        if header is None:
+            return size is None
+        return say_the_same(self._shown_boxes(one, header), self._shown_boxes(other, header))
 
-    def _edges(self, image: LabelledImage, other: LabelledImage) -> list[Edges]:
-        """The boxes' edges in pixels."""
-        if not image.is_relative:
-            return [box.edges for box in image.boxes]
-        width, height = other.declared_size or self._real_size(image.image)
-        return [box.edges.absolute(width, height) for box in image.boxes]
+    def _boxes(self, image: LabelledImage, size: tuple[int, int]) -> list[LabelledBox]:
+        """The boxes with their edges in pixels."""
+        return [
+            (self._names.spell(box.name), box.edges.absolute(*size) if image.is_relative else box.edges)
+            for box in image.boxes
+        ]
 
-    def _real_size(self, path: str) -> tuple[int, int]:
-        """The displayed size of a picture; 1 x 1 where it cannot be read, which its inspection reports."""
+    def _shown_boxes(self, image: LabelledImage, header: ImageHeader) -> list[LabelledBox]:
+        """The boxes with their edges in pixels of the displayed picture."""
+        boxes, declared = self._boxes(image, header.displayed), image.declared_size
+        if image.is_relative or declared is None or header.is_shown_with(declared):
+            return boxes
+        turn = header.orientation, header.width, header.height
+        return [(name, edges.turned(*turn)) for name, edges in boxes]
+
+    def _header(self, path: str) -> ImageHeader | None:
+        """The header of a picture; None where it cannot be read, which its inspection reports."""
         row = self._catalogue.database.execute(
             "SELECT path, size, version, tag FROM files WHERE path = ?", (path,)
         ).fetchone()
         try:
-            return read_header(self._source.read(SourceFile(*row))).displayed
+            return read_header(self._source.read(SourceFile(*row)))
         except (FileGoneError, PictureError):
-            return 1, 1
+            return None
 
 
 def _one_split(group: Sequence[LabelledImage], log: DefectLog) -> Split | None:

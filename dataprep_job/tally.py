@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dataprep_job.agreement import say_the_same
 from dataprep_job.annotation_formats import FORMAT_TITLES
 from dataprep_job.defects import Defect, DefectLog, Place
 from dataprep_job.inspection import Photo
 from dataprep_job.labels import Split
-from dataprep_job.recordio import label_objects
+from dataprep_job.recordio import label_boxes
 from dataprep_job.survey import PACKING_ORDER, Survey
 
 MAX_DEFECT_RATE = 0.2
@@ -175,7 +176,8 @@ class Tally:
             "SELECT image, split, is_named, label FROM used WHERE digest = ?", (photo.digest,)
         ).fetchone()
         place = Place(photo.plan.labels.image)
-        if label_objects(label) != label_objects(photo.label):
+        size = photo.width, photo.height
+        if not say_the_same(label_boxes(label, *size), label_boxes(photo.label, *size)):
             message = f"The same picture as {other}, but labelled differently; only {other} is used."
             return Defect("labels.conflict", place, message, images=(place.file, other))
         if photo.plan.split != split and photo.plan.labels.split and is_named:

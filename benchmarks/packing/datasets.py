@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
@@ -141,3 +143,16 @@ def seconds(work: Callable[P, None], *args: P.args, **named: P.kwargs) -> float:
     started = time.perf_counter()
     work(*args, **named)
     return time.perf_counter() - started
+
+
+def peak_megabytes() -> float:
+    """The most memory this process ever held, in MiB.
+
+    Linux counts what a parent held before `exec` into `getrusage`, so the kernel's own account is read there.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 20)

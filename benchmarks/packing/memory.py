@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import json
 import multiprocessing
-import resource
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +13,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-from benchmarks.packing.datasets import Figure, coco_document
+from benchmarks.packing.datasets import Figure, coco_document, peak_megabytes
 from dataprep_job.file_source import SourceFile
 from dataprep_job.prepare import Order, prepare
 from dataprep_job.progress import say_nothing
@@ -86,5 +84,4 @@ def _measure(annotations: Path, out: Path, count: int) -> float:
     )
     if summary.usable_images != count:
         raise AssertionError(f"only {summary.usable_images} pictures were usable")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 20)
+    return peak_megabytes()

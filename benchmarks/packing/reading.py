@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import multiprocessing
-import resource
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,8 +12,16 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
+from blake3 import blake3
 
-from benchmarks.packing.datasets import Figure, coco_dataset, coco_document, seconds, small_photos
+from benchmarks.packing.datasets import (
+    Figure,
+    coco_dataset,
+    coco_document,
+    peak_megabytes,
+    seconds,
+    small_photos,
+)
 from dataprep_job.check import check_folder, cpu_count
 from dataprep_job.file_source import SourceFile
 from dataprep_job.survey import Earlier, survey
@@ -24,7 +29,6 @@ from dataprep_job.survey import Earlier, survey
 BOXES = 200_000
 BOXES_A_PICTURE = 10
 FOLDER = 10_000
-_MEGABYTE = 1 << 20
 
 
 def figures(root: Path) -> Iterator[Figure]:
@@ -85,7 +89,7 @@ def _in_a_process(path: Path) -> tuple[float, float]:
 
 
 def _survey(path: Path) -> tuple[float, float]:
-    before = _peak()
+    before = peak_megabytes()
     source = _OneFile(path, BOXES // BOXES_A_PICTURE)
 
     def read() -> None:
@@ -93,13 +97,7 @@ def _survey(path: Path) -> tuple[float, float]:
         if found.planned != BOXES // BOXES_A_PICTURE:
             raise AssertionError(f"only {found.planned} pictures were planned")
 
-    return seconds(read), (_peak() - before) / _MEGABYTE
-
-
-def _peak() -> float:
-    """The most memory this process ever held, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    return seconds(read), peak_megabytes() - before
 
 
 def _check(dataset: Path) -> None:
@@ -113,7 +111,7 @@ def _read_and_decode(dataset: Path) -> None:
 
     def once(path: Path) -> int:
         data = path.read_bytes()
-        hashlib.sha256(data).digest()
+        blake3(data).digest()
         return int(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).size)
 
     with ThreadPoolExecutor(cpu_count()) as pool:

@@ -186,6 +186,12 @@ ROWS: tuple[Row, ...] = (
         "Labelled without the camera's rotation",
         "Nothing is lost: the boxes were turned with the picture.",
     ),
+    (
+        "image.turn-unknown",
+        "warning",
+        "Turned by the camera, perhaps not when labelled",
+        "Look at a few: if boxes are off, the tool ignored the rotation; label turned files instead.",
+    ),
     ("image.duplicate", "warning", "The same picture twice", "Remove one of the two; only one is used."),
     (
         "image.duplicate-across-splits",

@@ -103,6 +103,7 @@ class ClassNames:
                     said = f"{known[:80]!r} in {source}", f"{name[:80]!r} in {file}"
                     self._doubtful.setdefault(class_id, said)
         self._spelled = set(self._names.values())
+        self._has_used_zero = False
 
     def __contains__(self, name: str) -> bool:
         return name in self._spelled
@@ -114,6 +115,8 @@ class ClassNames:
     def name(self, class_id: int, place: Place) -> str | None:
         """The name of a class; None, which `report` speaks of, where there is no or more than one."""
         name = self._names.get(class_id)
+        if class_id == 0:
+            self._has_used_zero = True
         if name is not None and class_id not in self._doubtful:
             return name
         key = class_id if class_id in self._lost or len(self._lost) < _MAX_COUNTED else None
@@ -132,4 +135,6 @@ class ClassNames:
             else:
                 spelled = "Other class ids have" if class_id is None else f"Class id {class_id} has"
                 message = f"{spelled} no name in {where}; {count:,} boxes are left out."
+                if class_id == len(self._names) and not self._has_used_zero:
+                    message += " No box has class 0: were the ids counted from 1? Then all classes are wrong."
                 log.append(Defect("class.without-name", first, message, count))

@@ -3,6 +3,9 @@
 `images[]{id, file_name, width, height}`, `annotations[]{image_id, category_id, bbox: [left, top, width,
 height]}`, `categories[]{id, name}`, in any order (https://cocodataset.org/#format-data). Ids are arbitrary:
 they need not begin at 1, may have holes, and tools write them as text or number.
+
+Label Studio multiplies the shares of the displayed picture with the size of the stored one, so its files are
+read as shares again (https://github.com/HumanSignal/label-studio/issues/6608).
 """
 
 from __future__ import annotations
@@ -144,6 +147,9 @@ class _Records:
         size = None if width is None or height is None else (width, height)
         if size is None:
             self._sizes.add(place, name[:200])
+        is_relative = size is not None and self._rows.is_of_label_studio
+        if size is not None and is_relative:
+            boxes = tuple(Box(box.name, box.edges.relative(*size), box.place) for box in boxes)
         self._findings.add(
             LabelledImage(
                 image=image,
@@ -152,6 +158,7 @@ class _Records:
                 split=self._split or split_of_folders(image),
                 place=place,
                 format=CocoFormat.name,
+                is_relative=is_relative,
             )
         )
 

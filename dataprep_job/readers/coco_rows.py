@@ -48,6 +48,7 @@ class CocoRows:
         other_count: annotations for another task.
         has_annotations: whether there is a list of annotations, be it empty.
         are_images_ascending: image ids only rise, so none is there twice.
+        is_of_label_studio: whether the file says that Label Studio wrote it.
     """
 
     def __init__(self, file: JsonFile, files: DatasetFiles, log: DefectLog, findings: Findings) -> None:
@@ -58,6 +59,7 @@ class CocoRows:
         self.other_count = 0
         self.has_annotations = False
         self.are_images_ascending = True
+        self.is_of_label_studio = False
         self._file = file
         self._files = files
         self._log = log
@@ -88,7 +90,7 @@ class CocoRows:
                 if entry.index is not None:
                     self._keep_annotation(entry)
             elif entry.index is None:
-                continue
+                self.is_of_label_studio |= entry.section == "info" and _is_by_label_studio(entry.value)
             elif entry.section == "images":
                 self._keep_image(entry)
             elif entry.section == "categories":
@@ -291,6 +293,10 @@ class CocoRows:
                 pointer = f"/annotations/{index}"
                 repeated.add(Place(self._file.path, pointer), pointer)
         ids.drop()
+
+
+def _is_by_label_studio(info: object) -> bool:
+    return isinstance(info, dict) and info.get("contributor") == "Label Studio"
 
 
 def _plain_edges(box: object) -> tuple[float, float, float, float] | None:

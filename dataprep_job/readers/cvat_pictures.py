@@ -67,7 +67,7 @@ class CvatPictures:
             found = [path for path in candidates if dirname(path) == folder]
             if found:
                 return found
-        return self._files.likeliest(candidates, annotation)
+        return self._files.related(candidates, annotation)
 
     def _only(self, found: list[str], what: str, place: Place) -> str | None:
         if len(found) == 1:

@@ -147,7 +147,7 @@ def _report_broken(
     path: str, error: JsonError, files: DatasetFiles, log: DefectLog, findings: Findings
 ) -> None:
     """Broken JSON of no known format is an annotation where it bears a picture's name."""
-    pictures = files.likeliest(files.pictures_with_stem(stem(path)), path)
+    pictures = files.related(files.pictures_with_stem(stem(path)), path)
     if pictures:
         files.claim(path)
         log.add("json.broken", at_line(path, error.line), f"{error}; nothing of the file could be used.")

@@ -39,6 +39,7 @@ class _Task:
 
     Attributes:
         key: the task's id in JSON-MIN, where each annotation is an entry of its own; None elsewhere.
+        split: that the task's own data names.
         answer: the first one.
         is_disputed: whether another annotator says something else; that is in the log already.
     """
@@ -46,6 +47,7 @@ class _Task:
     key: int | str | None
     image: str | None
     place: Place
+    split: Split | None
     answer: Answer | None = None
     is_disputed: bool = False
 
@@ -87,7 +89,8 @@ class LabelStudioFormat:
             key = key_of(value.get("id"))
             if task is None or key is None or key != task.key:
                 self._finish(task, split)
-                task = _Task(key, self._pictures.find(value, value.get("file_upload"), place), place)
+                image = self._pictures.find(value, value.get("file_upload"), place)
+                task = _Task(key, image, place, _named_split(value))
             regions = [
                 region
                 for control, inner in value.items()
@@ -133,7 +136,7 @@ class LabelStudioFormat:
         if not usable:
             self._findings.lose(image)
             return None
-        task = _Task(None, image, place)
+        task = _Task(None, image, place, _named_split(data))
         # What a reviewer has marked as the truth settles the matter.
         is_settled = any(is_true for *_, is_true in usable)
         for inner, result, is_true in usable:
@@ -173,7 +176,7 @@ class LabelStudioFormat:
                 image=task.image,
                 boxes=answer.boxes,
                 declared_size=answer.size,
-                split=split or split_of_folders(task.image),
+                split=task.split or split or split_of_folders(task.image),
                 place=task.place,
                 format=self.name,
                 is_relative=bool(answer.boxes) and answer.size is None,
@@ -188,6 +191,13 @@ def _regions_of_result(result: list[Any], place: Place) -> list[Region]:
         if isinstance(one, dict)
     )
     return [region for region in found if region is not None]
+
+
+def _named_split(data: dict[str, Any]) -> Split | None:
+    """The split in a column `split` or `subset` of what was imported."""
+    words = (data.get(key) for key in ("split", "subset"))
+    named = (split_of_folders(f"{word.strip()}/") for word in words if isinstance(word, str))
+    return next((split for split in named if split is not None), None)
 
 
 def _is_task(value: Any) -> bool:

@@ -86,7 +86,7 @@ class LabelMeFormat:
         self._findings.order_classes(sorted(self._names))
 
     def _own_pictures(self, file: JsonFile) -> list[str]:
-        return self._files.likeliest(self._files.pictures_with_stem(stem(file.path)), file.path)
+        return self._files.related(self._files.pictures_with_stem(stem(file.path)), file.path)
 
     def _picture_of(self, file: JsonFile, written: Any) -> str | None:
         """The picture at `imagePath`, else the one that bears the file's own name, near ones first."""

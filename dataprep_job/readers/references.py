@@ -21,7 +21,7 @@ def find_picture(files: DatasetFiles, reference: str, annotation: str, split: Sp
     found = files.find(reference, annotation)
     name = basename(reference.strip().replace("\\", "/"))
     if not found and name and extension(name) not in PICTURE_EXTENSIONS:
-        found = files.likeliest(files.pictures_with_stem(name), annotation)
+        found = files.related(files.pictures_with_stem(name), annotation)
     if len(found) > 1 and split is not None:
         found = [path for path in found if split_of_folders(path) == split] or found
     return found

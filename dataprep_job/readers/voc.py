@@ -217,18 +217,19 @@ class VocFiles:
         if folder == other or dirname(folder) == dirname(other):
             return True
         rivals = [rival for rival in self._files.named(basename(path)) if rival != path]
-        return not rivals or path in self._files.likeliest([path, *rivals], image)
+        return not rivals or path in self._files.related([path, *rivals], image)
 
     def _closest(self, candidates: list[str], path: str, named: str) -> list[str]:
         """Of several pictures of one name the likeliest; among those the one that <filename> spells out."""
-        likeliest = self._files.likeliest(candidates, path)
-        if len(likeliest) < 2:
-            return likeliest
+        related = self._files.related(candidates, path)
+        if len(related) < 2:
+            return related
         ranks = {
-            image: (basename(image) == named, basename(dirname(image)).lower() in _PICTURE_FOLDERS)
-            for image in likeliest
+            image: (basename(image) == named, _folder_of(image) in _PICTURE_FOLDERS)
+            for image in related
         }
-        return [image for image in likeliest if ranks[image] == max(ranks.values())]
+        best = max(ranks.values())
+        return self._files.likeliest([image for image in related if ranks[image] == best], path)
 
     def _declared_size(self, path: str, parts: _Parts) -> tuple[int, int] | None:
         size = parts.size
@@ -309,3 +310,7 @@ def _source_of(annotation: str) -> str:
     """The folder of an annotation without the folders that are named for splits."""
     folders = dirname(annotation).split("/")
     return "/".join(folder for folder in folders if split_of_folders(f"{folder}/") is None)
+
+
+def _folder_of(image: str) -> str:
+    return basename(dirname(image)).lower().removesuffix(".zip")

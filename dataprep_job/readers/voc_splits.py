@@ -40,10 +40,11 @@ class VocSplitLists:
         for name in (*dict(_SPLIT_LISTS), _TRAINVAL):
             for path in files.named(f"{name}.txt"):
                 folder = dirname(path)
-                if folder.split("/")[-2:] == ["ImageSets", "Main"]:
-                    self._roots[dirname(dirname(folder))] = folder
-                elif basename(folder) == "ImageSets":
-                    self._roots.setdefault(dirname(folder), folder)
+                root = _root(folder)
+                if root is not None and basename(folder) == "Main":
+                    self._roots[root] = folder
+                elif root is not None and _is_image_sets(basename(folder)):
+                    self._roots.setdefault(root, folder)
         for root in sorted(self._roots):
             self._read(root)
 
@@ -95,9 +96,7 @@ class VocSplitLists:
 
     def _read(self, root: str) -> None:
         folder = self._roots[root]
-        for file in self._files.unclaimed("txt"):
-            if f"/{file.path}".startswith(f"/{root}/ImageSets/".replace("//", "/")):
-                self._files.claim(file.path)
+        self._files.claim_below(dirname(folder) if basename(folder) == "Main" else folder, "txt")
         training = 0
         for name, split in _SPLIT_LISTS:
             for place, picture in self._names(f"{folder}/{name}.txt"):
@@ -141,6 +140,17 @@ class VocSplitLists:
 
     def _is_picture(self, name: str) -> bool:
         return bool(self._files.pictures_with_stem(name))
+
+
+def _root(folder: str) -> str | None:
+    """The folder around `ImageSets`, which may be an archive; None where it is in none."""
+    parts = folder.split("/")
+    at = next((at for at, part in enumerate(parts) if _is_image_sets(part)), None)
+    return None if at is None else "/".join(parts[:at])
+
+
+def _is_image_sets(folder: str) -> bool:
+    return folder.removesuffix(".zip") == "ImageSets"
 
 
 def _key(root: str, name: str) -> str:

@@ -56,7 +56,7 @@ class Pairs:
         if not free and len(pictures) == 1 and self._files.named(basename(label)) == [label]:
             # Two formats describe the only picture of this name: do they say the same? Found out later.
             free = pictures
-        return Pairing(self._files.likeliest(free, label), is_usual=False)
+        return Pairing(self._files.related(free, label), is_usual=False)
 
     def _is_free(self, picture: str) -> bool:
         has_labels = any(self._files.has(label) for label in label_paths(picture))

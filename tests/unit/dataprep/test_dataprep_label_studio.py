@@ -207,6 +207,17 @@ def test_a_missing_picture_costs_only_itself(found: type) -> None:
     assert (read.lost, len(read.images)) == ([None], 1)
 
 
+@pytest.mark.parametrize("key", ["split", "subset"])
+def test_a_split_in_the_data_of_a_task_wins(found: type, key: str) -> None:
+    tasks = [simple("a.jpg"), simple("b.jpg")]
+    tasks[0]["data"][key] = "Valid"
+    tasks[1]["data"][key] = "winter"
+    read = found(JsonReader(), {"train/export.json": json.dumps(tasks).encode(), "a.jpg": b"", "b.jpg": b""})
+    assert [image.split for image in read.images] == ["validation", "train"]
+    entries = [minimal("a.jpg", rectangle()) | {key: "test"}, minimal("b.jpg", rectangle(), task_id=2)]
+    assert [image.split for image in found(JsonReader(), dataset(*entries)).images] == ["test", None]
+
+
 def test_split_folders(found: type) -> None:
     files = dataset(simple("a.jpg"), simple("c.jpg")) | {"valid/c.jpg": b""}
     assert [one.split for one in found(JsonReader(), files).images] == [None, "validation"]

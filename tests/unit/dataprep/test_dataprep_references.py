@@ -17,6 +17,7 @@ from dataprep_job.defects import DefectLog, Place
 from dataprep_job.spelling import name_before_upload, other_forms, plain
 
 Check = Callable[..., CheckReport]
+Files = dict[str, bytes]
 Locate = Callable[..., tuple[str | None, list[str]]]
 
 
@@ -102,6 +103,11 @@ def test_the_path_of_the_annotation_tells_pictures_of_one_name_apart(
     assert locate("a.jpg", annotation, picture, *others) == (picture, [])
 
 
+@pytest.mark.parametrize("copy", ["backup/images/a.jpg", "cvat.zip/images/a.jpg", "voc/JPEGImages/a.jpg"])
+def test_a_copy_of_the_dataset_in_it_does_not_count(locate: Locate, copy: str) -> None:
+    assert locate("a.jpg", "annotations/all.json", "images/a.jpg", copy) == ("images/a.jpg", [])
+
+
 @pytest.mark.parametrize("annotation", ["annotations/all.json", "annotations/day1_day2.json"])
 def test_nothing_is_guessed(locate: Locate, annotation: str) -> None:
     assert locate("a.jpg", annotation, "day1/a.jpg", "day2/a.jpg") == (None, ["image.ambiguous"])
@@ -138,6 +144,15 @@ def test_official_layout_of_coco_with_names_from_one(picture: Callable[..., byte
     report = checked(files)
     assert not report.defects
     assert report.splits == {"train": 3, "validation": 3}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["labels.xlsx", "LABELS.XLS", "train.tfrecord", "train.record", "x.parquet", "digits.mat", "a.geojson"],
+)
+def test_what_may_hold_labels_and_is_not_read_is_said(voc: Files, checked: Check, name: str) -> None:
+    report = checked(voc | {name: b"x", "notes.docx": b"x", "README.txt": b"x"})
+    assert [(defect.code, defect.place.file) for defect in report.defects] == [("file.not-understood", name)]
 
 
 names = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0"), min_size=1, max_size=8)

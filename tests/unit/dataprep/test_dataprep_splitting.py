@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ from dataprep_job.class_list import append_classes, classes_from_json, classes_t
 from dataprep_job.defects import DefectLog, Place
 from dataprep_job.held_out import HeldOutImage
 from dataprep_job.labels import Box, Edges, LabelledImage, Split
-from dataprep_job.splitting import Splitting, group_of
+from dataprep_job.splitting import Splitting, group_of, photo_of
 from dataprep_job.survey import Earlier
 
 Files = dict[str, bytes]
@@ -59,6 +61,8 @@ def test_groups_by_hand() -> None:
     assert group_of("train/cat_jpg.rf.0123456789abcdef0123.jpg") == "train/cat_jpg"
     assert group_of("a.b.jpg") == "a.b"
     assert group_of("x/photo.rf.short.jpg") == "x/photo.rf.short"
+    assert photo_of("train/cat_jpg.rf.0123456789abcdef0123.jpg") == "cat_jpg"
+    assert photo_of("x/photo.rf.short.jpg") is None
 
 
 @given(names, st.floats(0.05, 0.8))
@@ -74,6 +78,40 @@ def test_copies_of_one_photo_never_straddle(paths: list[str], copies: int) -> No
     splits = splits_of(images)
     for path in paths:
         assert len({splits[one.image] for one in images if group_of(one.image) == path}) == 1
+
+
+def copies(name: str, *folders: str, split: Split | None = None) -> list[LabelledImage]:
+    """Roboflow's copies of one photo, one in every folder."""
+    return [image(f"{folder}/{name}.rf.{number:032x}.jpg", split) for number, folder in enumerate(folders)]
+
+
+@given(st.lists(st.sampled_from("abcdefghij"), unique=True, min_size=4))
+def test_copies_never_straddle_in_whatever_folders_they_lie(photos: list[str]) -> None:
+    images = [one for photo in photos for one in copies(photo, "x", "y/deeper", "z")]
+    splits = splits_of(images)
+    for photo in photos:
+        assert len({splits[one.image] for one in images if photo_of(one.image) == photo}) == 1
+
+
+def test_copies_of_a_held_out_photo_that_no_split_names_are_held_out() -> None:
+    log = DefectLog()
+    named = [*copies("p", "valid", split="validation"), image("t.jpg", "train"), image("e.jpg", "test")]
+    more = copies("p", "new", "extra")
+    others = [one for name in "abcdefgh" for one in copies(name, "new")]
+    splits, _ = choose([*named, *more, *others], log=log)
+    assert {splits[one.image] for one in more} == {"validation"}
+    assert "train" in {splits[one.image] for one in others}
+    assert [defect.code for defect in log.listed()] == ["split.unlisted"]
+
+
+@pytest.mark.parametrize(("split", "expected"), [(None, "validation"), ("train", "train")])
+def test_new_copies_of_what_was_held_out(split: Split | None, expected: str) -> None:
+    """The data's own split wins, and `image.copies-across-splits` speaks of it."""
+    (held,) = copies("p", "valid")
+    more = copies("p", "a", "b", "c", split=split)
+    named = [image("t.jpg", "train"), image("v.jpg", "validation")]
+    splits = splits_of([*more, *named], [held_out(held.image)])
+    assert {splits[one.image] for one in more} == {expected}
 
 
 @given(names, st.randoms(use_true_random=False))
@@ -134,9 +172,7 @@ def test_held_out_before_beats_train_now_and_is_named() -> None:
 def test_a_held_out_picture_under_a_new_name_stays_held_out(
     voc: Files, memory_source: type, checked: Check
 ) -> None:
-    import hashlib
-
-    digest = hashlib.sha256(voc["JPEGImages/a3.jpg"]).digest()
+    digest = blake3(voc["JPEGImages/a3.jpg"]).digest()
     report = checked(voc, Earlier(("dog",), [held_out("other", digest=digest)]))
     assert report.splits == {"train": 7, "validation": 3}
 

@@ -399,6 +399,28 @@ def test_a_missing_picture_does_not_take_that_of_another_annotation(xml: Xml, fo
     assert all(image.boxes[0].name == image.image.split("/")[0] for image in result.images)
 
 
+def test_older_annotations_of_the_same_pictures_are_held_against_them(voc: Files, checked: Check) -> None:
+    voc |= {f"old/{path}": data for path, data in voc.items() if path.endswith(".xml")}
+    report = checked(voc)
+    assert [(defect.code, defect.count) for defect in report.defects] == [("labels.repeated", 10)]
+    assert report.usable_images == 10
+
+
+def test_a_copy_of_the_dataset_in_it_is_read_for_itself(voc: Files, checked: Check) -> None:
+    voc |= {f"backup.zip/{path}": data for path, data in voc.items()}
+    report = checked(voc)
+    assert {defect.code for defect in report.defects} == {"image.duplicate"}
+    assert (report.images, report.usable_images) == (20, 10)
+
+
+@pytest.mark.parametrize(("photos", "filename"), [("photos/day1", "p.jpg"), ("x/JPEGImages", "")])
+def test_masks_of_the_same_name_are_no_pictures(xml: Xml, found: type, photos: str, filename: str) -> None:
+    files = {"xml/p.xml": xml(filename=filename), "masks/p.png": b"", f"{photos}/p.jpg": b""}
+    result = found(XmlReader(), files)
+    assert [image.image for image in result.images] == [f"{photos}/p.jpg"]
+    assert not result.defects
+
+
 def test_names_of_uploads_to_label_studio(xml: Xml, found: type) -> None:
     files = {"Annotations/3f2a9c01-p.xml": xml(filename="3f2a9c01-p"), "images/p.jpg": b""}
     result = found(XmlReader(), files)
@@ -429,6 +451,19 @@ def test_names_that_are_spelled_differently(
 def test_split_lists_of_other_habits(voc: Files, checked: Check, folder: str, name: str) -> None:
     lists = {list_: voc.pop(f"ImageSets/Main/{list_}.txt") for list_ in ("train", "val")}
     report = checked(voc | {f"{folder}/train.txt": lists["train"], f"{folder}/{name}.txt": lists["val"]})
+    assert not report.defects
+    assert report.splits == {"train": 8, "validation": 2}
+
+
+@pytest.mark.parametrize("folder", ["ImageSets.zip/Main", "ImageSets.zip/ImageSets/Main", "ImageSets.zip"])
+def test_split_lists_in_an_archive(voc: Files, checked: Check, folder: str) -> None:
+    files = {
+        path.replace("ImageSets/Main", folder)
+        .replace("Annotations/", "Annotations.zip/")
+        .replace("JPEGImages/", "JPEGImages.zip/"): data
+        for path, data in voc.items()
+    }
+    report = checked(files)
     assert not report.defects
     assert report.splits == {"train": 8, "validation": 2}
 

@@ -321,6 +321,17 @@ def test_hole_in_the_names_costs_its_boxes_only(find: Find) -> None:
     assert boxes(seen)["images/train/a.jpg"] == [("cat", EDGES)]
 
 
+def test_ids_counted_from_one_are_suspected(find: Find) -> None:
+    one, two = b"1 0.5 0.5 0.25 0.5\n", b"2 0.5 0.5 0.25 0.5\n"
+    files = dataset(**{f"labels/train/{name}.txt": one + two for name in "ab"}, **{"labels/val/c.txt": one})
+    (defect,) = find(files).defects
+    assert (defect.code, defect.count) == ("class.without-name", 2)
+    assert "were the ids counted from 1?" in defect.message
+    files["labels/val/c.txt"] = ROW
+    (defect,) = find(files).defects
+    assert "counted from 1" not in defect.message
+
+
 def test_picture_whose_classes_have_no_name_is_lost(find: Find) -> None:
     seen = find(with_rows("7 0.5 0.5 0.1 0.1\n"))
     assert told(seen) == [("class.without-name", "labels/train/a.txt", "line 1")]
