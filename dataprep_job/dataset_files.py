@@ -45,6 +45,13 @@ _SPLIT_FOLDERS: dict[str, Split] = {
 }
 
 
+_ANY_FOLDER = frozenset((
+    "images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "data", "dataset", "datasets",
+    "upload", "uploads", "files", "default", "obj_train_data",
+))  # fmt: skip
+"""Folders whose names tell nothing about the pictures in them: tools put them in and leave them out."""
+
+
 def stem(path: str) -> str:
     """The file's name without folder and extension; `a.b.jpg` gives `a.b`."""
     name = path[path.rfind("/") + 1 :]
@@ -264,6 +271,7 @@ class DatasetFiles:
         found = self.find(reference, place.file)
         if len(found) == 1:
             self.note_spelling(reference, found[0], place)
+            self.note_folder(reference, found[0], place)
             return found[0]
         if found:
             several = ", ".join(found[:3])
@@ -302,6 +310,24 @@ class DatasetFiles:
         if unquoted != name and plain(name) in map(plain, others):
             bundle = self._log.bundle(
                 "image.spelled-differently", "Pictures are named a little differently here: {subject}."
+            )
+            bundle.add(place, f"{written[:200]!r} is {picture}")
+
+    def note_folder(self, reference: str, picture: str, place: Place) -> None:
+        """Warn where a relative path names a folder that the picture found by its name does not lie in.
+
+        Folders are renamed, but pictures that were numbered alike in several folders are others.
+        """
+        written = reference.strip().replace("\\", "/")
+        if picture.endswith(written) or written.startswith("/") or ":" in written or "/" not in written:
+            return
+        named, own = (
+            [folder for folder in map(_folder_name, parts[:-1]) if folder not in _ANY_FOLDER]
+            for parts in (_parts_of(unquote(written)), picture.split("/"))
+        )
+        if named and own and named[-1] not in own:
+            bundle = self._log.bundle(
+                "image.other-folder", "Found by its name, but in another folder: {subject}."
             )
             bundle.add(place, f"{written[:200]!r} is {picture}")
 

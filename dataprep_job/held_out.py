@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from dataprep_job.catalogue import Catalogue
 from dataprep_job.errors import SourceError
 from dataprep_job.labels import Split
 
@@ -45,3 +46,16 @@ def held_out_from_jsonl(lines: Iterable[bytes]) -> Iterator[HeldOutImage]:
                 f"Line {number} of the previous held_out.jsonl names the split {image.split!r}."
             )
         yield image
+
+
+def absent_held_out(catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+    """Lines for pictures that earlier runs held out and that this one lacks, whatever lies at their paths.
+
+    Reads the tables `held_images` and `used`.
+    """
+    rows = catalogue.database.execute(
+        'SELECT DISTINCT path, "group", digest, split FROM held_images '
+        "WHERE digest NOT IN (SELECT digest FROM used) ORDER BY path, digest"
+    )
+    for path, group, digest, split in rows:
+        yield {"key": path, "split": split, "group": group, "blake3": digest.hex()}

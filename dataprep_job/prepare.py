@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nestbox.prep_summary import PrepSummary
 
@@ -16,7 +16,7 @@ from dataprep_job.check import CheckReport, Examination, choose_pictured, class_
 from dataprep_job.class_list import classes_from_json, classes_to_json
 from dataprep_job.errors import SourceError
 from dataprep_job.file_source import FileSource
-from dataprep_job.held_out import HeldOutImage, held_out_from_jsonl, held_out_line
+from dataprep_job.held_out import HeldOutImage, absent_held_out, held_out_from_jsonl, held_out_line
 from dataprep_job.inspection import Photo, StoredImage, Treatment
 from dataprep_job.labels import Split
 from dataprep_job.packed_index import INDEX, PackedImage, PackedIndex, is_usable
@@ -31,7 +31,10 @@ SUMMARY = "summary.json"
 MANY = 10_000
 """From so many pictures on, which take a while, a first report does not wait for them."""
 HELD_OUT = "held_out.jsonl"
+HELD_OUT_ABSENT = "held_out_absent.jsonl"
+"""What earlier runs held out and this dataset lacks: it stays held out should it come back."""
 _JSON = "application/json"
+_JSON_LINES = "application/x-ndjson"
 _SQLITE = "application/vnd.sqlite3"
 
 
@@ -121,14 +124,15 @@ def read_earlier(previous: Storage | None) -> Earlier:
             raise SourceError(
                 f"The previous preparation holds no {name}, or it may not be read: name another one."
             )
-    return Earlier(
-        tuple(classes_from_json(classes or b"")), _closing(held_out) if held_out is not None else ()
-    )
+    streams = [held_out, previous.open(HELD_OUT_ABSENT)]
+    return Earlier(tuple(classes_from_json(classes or b"")), _held_out_in(streams))
 
 
-def _closing(stream: Any) -> Iterator[HeldOutImage]:
-    with stream:
-        yield from held_out_from_jsonl(stream)
+def _held_out_in(streams: Iterable[BinaryIO | None]) -> Iterator[HeldOutImage]:
+    for stream in streams:
+        if stream is not None:
+            with stream:
+                yield from held_out_from_jsonl(stream)
 
 
 def packing_treatment(order: Order, found: Survey, folder: Path) -> Treatment:
@@ -195,7 +199,8 @@ class Preparation:
         with ExitStack() as stack:
             with self._watch.stage("pack"):
                 packers = stack.enter_context(split_packers(output, self._survey, self._folder))
-                held_out = stack.enter_context(_stream(output, HELD_OUT, "application/x-ndjson"))
+                held_out = stack.enter_context(_stream(output, HELD_OUT, _JSON_LINES))
+                absent = stack.enter_context(_stream(output, HELD_OUT_ABSENT, _JSON_LINES))
                 for photo, split in photos:
                     packers.add(photo, split, source_of(photo))
                     if split != "train":
@@ -205,6 +210,9 @@ class Preparation:
                 publish(self._order, report, self._say)
                 output.put("classes.json", classes_to_json(self._survey.classes), _JSON)
                 held_out.commit()
+                for image in absent_held_out(self._survey.catalogue):
+                    absent.write(held_out_line(image))
+                absent.commit()
             with self._watch.stage("pack"):
                 if not report.blocked:
                     packers.commit()

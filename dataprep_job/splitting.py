@@ -56,6 +56,7 @@ _SCHEMA = """
 CREATE TABLE plan (
     image TEXT PRIMARY KEY, record INTEGER, id INTEGER, "group" TEXT, share REAL, named TEXT, split TEXT
 ) WITHOUT ROWID;
+CREATE TABLE held_images (path TEXT, "group" TEXT, digest BLOB, split TEXT);
 CREATE TABLE held_paths (path TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
 CREATE TABLE held_groups ("group" TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
 CREATE TABLE held_digests (digest BLOB PRIMARY KEY, split TEXT) WITHOUT ROWID;
@@ -86,6 +87,7 @@ class Splitting:
     def hold_out(self, images: Iterable[HeldOutImage]) -> None:
         """Take over what the previous preparation held out."""
         for image in images:
+            self._database.execute("INSERT INTO held_images VALUES (?, ?, ?, ?)", image)
             for table, key in (
                 ("held_paths", image.path),
                 ("held_groups", image.group),

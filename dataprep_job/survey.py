@@ -6,11 +6,11 @@ import json
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dataprep_job.agreement import LabelledBox, say_the_same
 from dataprep_job.catalogue import RECORD_COLUMNS, RECORD_WIDTH, Catalogue
@@ -264,7 +264,11 @@ def _unlabelled(catalogue: Catalogue) -> Iterator[tuple[Place, str]]:
 
 
 class _Merging:
-    """One record a picture. Where two annotations differ neither can be trusted: the picture is left out."""
+    """One record a picture. Where two annotations differ neither can be trusted: the picture is left out.
+
+    One without boxes is no contradiction: exports list every picture of a project, also those that somebody
+    else has labelled or is going to label.
+    """
 
     def __init__(self, source: FileSource, catalogue: Catalogue, names: _Names, log: DefectLog) -> None:
         self._source = source
@@ -272,6 +276,9 @@ class _Merging:
         self._names = names
         self._log = log
         self._repeated = log.bundle("labels.repeated", "The same boxes are given twice: {subject}.")
+        self._partly = log.bundle(
+            "labels.partly-empty", "One annotation has boxes, another one has none: {subject}."
+        )
         self._empty = log.bundle("image.background", "No box to train on: {subject}.")
         self.background = 0
 
@@ -281,12 +288,15 @@ class _Merging:
             'SELECT image, seq, split, names, file, "where" FROM records ORDER BY image, seq'
         )
         for image, group in groupby(rows, key=itemgetter(0)):
-            (_, record, split, boxes, *place), *others = group
+            first, *others = group
+            split = first[2]
             if others:
-                chosen = self._chosen(record, [row[1] for row in others])
-                if chosen is None:
+                several = [first, *others]
+                first = self._chosen(several)
+                if first is None:
                     continue
-                split = chosen.split
+                split = _one_split([self._record(row[1]) for row in several], self._log)
+            _, record, _, boxes, *place = first
             ids = array("i", boxes)
             if self._names.keeps_any(ids):
                 yield image, record, split
@@ -298,16 +308,27 @@ class _Merging:
         """Note what was gathered in bundles."""
         self._log.settle()
 
-    def _chosen(self, record: int, others: Sequence[int]) -> LabelledImage | None:
-        first, *rest = [self._record(seq) for seq in (record, *others)]
+    def _chosen(self, rows: list[tuple[Any, ...]]) -> tuple[Any, ...] | None:
+        """Of several annotations of one picture the one to use; None, with a defect, where they differ."""
+        with_boxes = [row for row in rows if row[3]] or rows
+        without = next((row for row in rows if row not in with_boxes), None)
+        if without is not None:
+            image, place, other = without[0], Place(*without[4:]), Place(*with_boxes[0][4:])
+            self._partly.add(place, f"{image} in {other} and {place}")
+        return with_boxes[0] if self._agree([row[1] for row in with_boxes]) else None
+
+    def _agree(self, records: Sequence[int]) -> bool:
+        """Whether all annotations of one picture say the same; a defect otherwise."""
+        first, *rest = [self._record(seq) for seq in records]
         same = [self._say_the_same(first, other) for other in rest]
         if not all(same):
             differing = rest[same.index(False)]
             message = f"{first.image} is labelled differently in {first.place} and here; it is left out."
             self._log.add("labels.conflict", differing.place, message, images=(first.image,))
-            return None
-        self._repeated.add(rest[0].place, f"{first.image} in {first.place} and {rest[0].place}")
-        return replace(first, split=_one_split([first, *rest], self._log))
+            return False
+        if rest and first.boxes:
+            self._repeated.add(rest[0].place, f"{first.image} in {first.place} and {rest[0].place}")
+        return True
 
     def _record(self, seq: int) -> LabelledImage:
         query = f"SELECT {RECORD_COLUMNS} FROM records WHERE seq = ?"  # noqa: S608

@@ -154,6 +154,12 @@ ROWS: tuple[Row, ...] = (
         "Nothing is lost; write the name in both places with the same letters, case and extension.",
     ),
     (
+        "image.other-folder",
+        "warning",
+        "Picture found in another folder",
+        "Nothing is lost if the folder was renamed; otherwise upload the folder that the annotation names.",
+    ),
+    (
         "image.unlabelled",
         "warning",
         "Pictures without annotation",
@@ -229,6 +235,12 @@ ROWS: tuple[Row, ...] = (
         "warning",
         "One picture labelled twice, alike",
         "Nothing is lost; remove one of the two annotations.",
+    ),
+    (
+        "labels.partly-empty",
+        "warning",
+        "One annotation has boxes, another one none",
+        "The boxes are used; remove the annotation without boxes, or the boxes if they are wrong.",
     ),
     ("box.not-a-number", "error", "Box with unusable numbers", "Draw the box again."),
     ("box.zero-area", "error", "Box without area", "Draw the box again, or remove it."),

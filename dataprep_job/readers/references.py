@@ -34,6 +34,7 @@ def locate_picture(
     found = find_picture(files, reference, place.file, split)
     if len(found) == 1:
         files.note_spelling(reference, found[0], place)
+        files.note_folder(reference, found[0], place)
         return found[0]
     if found:
         several = ", ".join(found[:3])

@@ -188,8 +188,10 @@ class VocFiles:
             self._log.add("image.ambiguous", place, message)
             return None
         other = f" or {named[:200]}" if named and stem(named) != stem(path) else ""
-        taken = " that no other annotation is nearer to" if self._files.pictures_with_stem(stem(path)) else ""
-        message = f"The picture of {path} is missing: there is no {stem(path)}.jpg{other}{taken}."
+        why = f"there is no {stem(path)}.jpg{other}"
+        if self._files.pictures_with_stem(stem(path)):
+            why = f"each {stem(path)}.jpg that is there has a nearer annotation"
+        message = f"The picture of {path} is missing: {why}."
         self._log.add("image.missing", place, message)
         return None
 
@@ -225,8 +227,7 @@ class VocFiles:
         if len(related) < 2:
             return related
         ranks = {
-            image: (basename(image) == named, _folder_of(image) in _PICTURE_FOLDERS)
-            for image in related
+            image: (basename(image) == named, _folder_of(image) in _PICTURE_FOLDERS) for image in related
         }
         best = max(ranks.values())
         return self._files.likeliest([image for image in related if ranks[image] == best], path)

@@ -180,8 +180,10 @@ class _Dataset:
             for picture in pictures:
                 self._findings.lose(picture)
         else:
-            taken = " without labels of its own" if self._files.pictures_with_stem(stem(path)) else ""
-            message = f"The picture of {path} is missing: there is no {stem(path)}.jpg{taken}."
+            why = f"there is no {stem(path)}.jpg"
+            if self._files.pictures_with_stem(stem(path)):
+                why = f"each {stem(path)}.jpg that is there has labels of its own"
+            message = f"The picture of {path} is missing: {why}."
             self._log.add("image.missing", Place(path), message)
             self._findings.lose(None)
 

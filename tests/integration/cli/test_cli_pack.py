@@ -34,7 +34,15 @@ def test_the_result_lies_flat_in_one_folder(
     assert "packed" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("train.rec", "train.lst", "train.idx", "validation.rec", "validation.lst", "validation.idx"),
-        *("classes.json", "held_out.jsonl", "index.sqlite", "report.html", "report.json", "summary.json"),
+        *(
+            "classes.json",
+            "held_out.jsonl",
+            "held_out_absent.jsonl",
+            "index.sqlite",
+            "report.html",
+            "report.json",
+            "summary.json",
+        ),
     }
 
 

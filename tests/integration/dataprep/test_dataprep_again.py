@@ -289,6 +289,29 @@ def test_a_picture_that_was_held_out_returns_as_training_picture_and_stays_held_
     assert "JPEGImages/zz" not in (tmp_path / "many/lists/train.lst").read_text()
 
 
+def test_what_was_held_out_is_remembered_while_it_is_away(drawn: Drawn, tmp_path: Path) -> None:
+    dataset = write(tmp_path / "pets", drawn(40))
+    run(dataset, tmp_path / "1")
+    held = json.loads((tmp_path / "1/held_out.jsonl").read_text().splitlines()[0])["key"]
+    picture, label = dataset / held, dataset / held.replace("JPEGImages", "Annotations").replace("jpg", "xml")
+    contents_of = {path: path.read_bytes() for path in (picture, label)}
+    for path in contents_of:
+        path.unlink()
+    run(dataset, tmp_path / "2", tmp_path / "1")
+    run(dataset, tmp_path / "3", tmp_path / "2")
+    for number in (2, 3):
+        assert held in (tmp_path / f"{number}/held_out_absent.jsonl").read_text()
+        assert held not in (tmp_path / f"{number}/held_out.jsonl").read_text()
+    for path, data in contents_of.items():
+        # It comes back under a name that no rule would hold out by itself.
+        for copy in range(3):
+            path.with_name(f"back{copy}{path.suffix}").write_bytes(data)
+    run(dataset, tmp_path / "4", tmp_path / "3")
+    assert "JPEGImages/back" in (tmp_path / "4/held_out.jsonl").read_text()
+    assert "JPEGImages/back" not in (tmp_path / "4/lists/train.lst").read_text()
+    assert held not in (tmp_path / "4/held_out_absent.jsonl").read_text()
+
+
 def test_in_s3_large_slices_are_copied_inside_s3_and_small_changes_are_spliced_in(
     s3: Any,
     drawn: Drawn,

@@ -62,7 +62,8 @@ def test_a_dataset_becomes_training_input(
     assert summary.image_size == 64
     assert set(summary.seconds) == {"read", "pack", "report"}
     assert keys(s3, RUN) == {
-        *("summary.json", "report.json", "report.html", "classes.json", "held_out.jsonl", "index.sqlite"),
+        *("summary.json", "report.json", "report.html", "classes.json", "held_out.jsonl"),
+        *("held_out_absent.jsonl", "index.sqlite"),
         *("channels/train/train.rec", "channels/validation/validation.rec"),
         *("lists/train.lst", "lists/train.idx", "lists/validation.lst", "lists/validation.idx"),
     }

@@ -106,6 +106,21 @@ def test_two_exports_of_the_same_pictures_are_one_warning(voc: Files, checked: C
     assert report.splits == {"train": 8, "validation": 2}
 
 
+def test_yolo_labels_in_a_folder_of_their_own_are_held_against_those_of_another_format(
+    voc: Files, checked: Check
+) -> None:
+    for number in range(10):
+        voc[f"yolo/labels/a{number}.txt"] = b"0 0.35 0.5625 0.5 0.625\n"
+    voc["yolo/data.yaml"] = b"names: [dog]\n"
+    report = checked(voc)
+    assert {(defect.code, defect.count) for defect in report.defects} == {
+        ("labels.repeated", 10),
+        ("yolo.folder-mismatch", 10),
+    }
+    voc["yolo/labels/a3.txt"] = b"0 0.55 0.5625 0.5 0.625\n"
+    assert {"labels.repeated", "labels.conflict"} <= set(codes(checked(voc)))
+
+
 def frames(picture: Picture, orientation: int) -> tuple[Files, Edges, Edges]:
     """A picture of 100 x 80 that is stored turned, and a box on it: as it is stored, and as people see it."""
     stored = Edges(10, 20, 60, 70)
@@ -170,6 +185,55 @@ def test_a_picture_that_is_not_turned_is_no_cause_for_warnings(picture: Picture,
     assert codes(checked(files)) == []
 
 
+def test_pictures_that_an_export_lists_without_boxes_are_no_contradiction(
+    voc: Files, xml: Xml, checked: Check
+) -> None:
+    """Two people export one project; each has labelled some of its pictures, and both list them all."""
+    images = [{"id": n, "file_name": f"a{n}.jpg", "width": 100, "height": 80} for n in range(10)]
+    categories = [{"id": 1, "name": "dog"}]
+    for name, numbers in (("anna", range(6)), ("ben", range(6, 9))):
+        boxes = [{"id": n, "image_id": n, "category_id": 1, "bbox": [10, 20, 50, 50]} for n in numbers]
+        content = {"images": images, "annotations": boxes, "categories": categories}
+        voc[f"{name}.json"] = json.dumps(content).encode()
+    report = checked({path: data for path, data in voc.items() if not path.endswith(".xml")})
+    assert [(defect.code, defect.count) for defect in report.defects if defect.code[:6] != "split."] == [
+        ("labels.partly-empty", 9),
+        ("image.background", 1),
+    ]
+    assert report.boxes == 9
+
+
+def test_the_split_of_an_annotation_without_boxes_counts(voc: Files, xml: Xml, checked: Check) -> None:
+    voc["test/a1.json"] = b'{"shapes": [], "imagePath": "a1.jpg", "imageWidth": 100, "imageHeight": 80}'
+    report = checked(voc)
+    assert codes(report) == ["split.conflict", "labels.partly-empty"]
+    assert report.splits == {"train": 7, "validation": 2, "test": 1}
+
+
 def test_different_boxes_are_a_conflict(voc: Files, xml: Xml, checked: Check) -> None:
     voc["old/Annotations/a1.xml"] = xml([("dog", 31, 21, 60, 70)])
     assert codes(checked(voc)) == ["labels.conflict"]
+
+
+@pytest.mark.parametrize("row", [b"0 0.500001 0.5 1.0 1.0\n", b"0 0.1499995 0.5 0.3 0.2\n"])
+def test_shares_that_leave_the_picture_by_rounding_are_cut_without_a_word(
+    picture: Picture, checked: Check, row: bytes
+) -> None:
+    report = checked({"p.jpg": picture(), "p.txt": row, "data.yaml": b"names: [dog]\n"})
+    assert codes(report) == []
+    (shown,) = report.pictured
+    assert all(0 <= x <= 100 for box in shown.boxes for x in (box.edges.x0, box.edges.x1))
+
+
+def test_roboflow_s_placeholder_is_no_class_and_a_box_drawn_twice_counts_once(
+    picture: Picture, checked: Check
+) -> None:
+    content = json.loads(coco("p.jpg", (10, 20, 60, 70)))
+    content["categories"] = [
+        {"id": 0, "name": "pets", "supercategory": "none"},
+        {"id": 1, "name": "dog", "supercategory": "pets"},
+    ]
+    content["annotations"] += [dict(content["annotations"][0], id=2)]
+    report = checked({"p.jpg": picture(), "_annotations.coco.json": json.dumps(content).encode()})
+    assert codes(report) == ["box.duplicate"]
+    assert report.classes == {"dog": 1}

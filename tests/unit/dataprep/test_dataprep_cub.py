@@ -264,3 +264,11 @@ def test_boxes_that_cannot_be_right(cub: Files, checked: Check, box: bytes, code
     assert (named.place.file, named.place.where) == ("bounding_boxes.txt", "line 1")
     assert [defect.code for defect in rest] == (["image.no-usable-box"] if boxes == 9 else [])
     assert report.boxes == boxes
+
+
+@pytest.mark.parametrize(("size", "codes"), [(b"100 80", []), (b"200 160", ["image.size-mismatch"])])
+def test_sizes_of_the_public_notebook_are_held_against_the_pictures(
+    cub: Files, checked: Check, size: bytes, codes: list[str]
+) -> None:
+    cub["sizes.txt"] = b"".join(b"%d %s\n" % (i, size if i == 4 else b"100 80") for i in range(1, 11))
+    assert [defect.code for defect in checked(cub).defects] == codes

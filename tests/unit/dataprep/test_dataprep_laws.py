@@ -319,7 +319,7 @@ def test_several_formats_say_the_same_once(
     report = check(memory_source(files))
     assert report.boxes == alone.boxes
     codes = Counter(defect.code for defect in report.defects)
-    assert codes["labels.repeated"] == len(several)
+    assert codes["labels.repeated"] == sum(bool(case.boxes) for case in several)
     assert not codes["labels.conflict"]
 
 

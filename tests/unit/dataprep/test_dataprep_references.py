@@ -114,6 +114,33 @@ def test_nothing_is_guessed(locate: Locate, annotation: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reference", "picture", "is_said"),
+    [
+        ("cam1/a.jpg", "cam0/a.jpg", True),
+        ("data\\Cam1\\a.jpg", "data/cam0/a.jpg", True),
+        ("train/a.jpg", "images/val/a.jpg", True),
+        ("cam1/images/a.jpg", "cam0.zip/images/a.jpg", True),
+        ("cam1/a.jpg", "more/CAM1/a.jpg", False),
+        ("cam1/a.jpg", "cam1.zip/a.jpg", False),
+        ("cam%201/a.jpg", "cam 1/a.jpg", False),
+        ("cam1/a.jpg", "images/a.jpg", False),
+        ("cam1/a.jpg", "a.jpg", False),
+        ("images/a.jpg", "cam0/a.jpg", False),
+        ("../a.jpg", "cam0/a.jpg", False),
+        ("/home/anna/cam1/a.jpg", "cam0/a.jpg", False),
+        ("C:\\cam1\\a.jpg", "cam0/a.jpg", False),
+        ("s3://bucket/cam1/a.jpg", "cam0/a.jpg", False),
+    ],
+)
+def test_a_picture_found_in_another_folder_than_named_is_said(
+    locate: Locate, reference: str, picture: str, is_said: bool
+) -> None:
+    """Half of an upload is missing, and pictures of every folder are numbered alike: whose boxes are they?"""
+    expected = ["image.other-folder"] if is_said else []
+    assert locate(reference, "n.json", picture) == (picture, expected)
+
+
+@pytest.mark.parametrize(
     ("path", "split"),
     [
         ("train2017/a.jpg", "train"),

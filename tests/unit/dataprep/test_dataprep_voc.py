@@ -394,7 +394,7 @@ def test_a_missing_picture_does_not_take_that_of_another_annotation(xml: Xml, fo
     assert [(defect.code, defect.place.file) for defect in result.defects] == [
         ("image.missing", f"three/Annotations/p{number}.xml") for number in range(3)
     ]
-    assert "that no other annotation is nearer to" in result.defects[0].message
+    assert "that is there has a nearer annotation" in result.defects[0].message
     assert len(result.images) == 6
     assert all(image.boxes[0].name == image.image.split("/")[0] for image in result.images)
 

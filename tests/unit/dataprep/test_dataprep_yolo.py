@@ -677,7 +677,15 @@ def test_missing_picture_does_not_take_that_of_another_split(find: Find) -> None
     files = dataset(**{"images/val/a.jpg": PICTURE, "labels/val/a.txt": b"", "images/train/a.jpg": None})
     seen = find(files)
     assert told(seen) == [("image.missing", "labels/train/a.txt", None)]
+    assert "each a.jpg that is there has labels of its own" in seen.defects[0].message
     assert boxes(seen)["images/val/a.jpg"] == []
+
+
+def test_names_in_another_unicode_form(find: Find) -> None:
+    files = dataset(**{"labels/train/\u00fc.txt": ROW, "images/train/u\u0308.jpg": PICTURE})
+    seen = find(files)
+    assert seen.defects == []
+    assert boxes(seen)["images/train/u\u0308.jpg"] == [("cat", EDGES)]
 
 
 def test_folder_names_in_upper_case(find: Find) -> None:
