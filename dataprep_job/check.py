@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -246,6 +246,10 @@ def choose_pictured(found: Survey) -> frozenset[str]:
     )
 
 
+_TOGETHER = 4
+"""Pictures that a thread opens at a time: handing over costs as much as hashing a small one."""
+_TOGETHER_BYTES = 1 << 20
+
 Fetched = tuple[PlannedImage, bytes | FileGoneError]
 """A picture that is to be opened, and its file or why it cannot be had."""
 
@@ -285,18 +289,63 @@ def open_all(
     def opened(fetched: Fetched) -> Photo:
         return inspect(*fetched, treatment)
 
-    def size(one: PlannedImage) -> int:
-        return one.file.size
+    def open_together(batch: list[PlannedImage]) -> list[Photo]:
+        return [opened(fetch(one)) for one in batch]
+
+    def weight(batch: list[PlannedImage]) -> int:
+        return sum(one.file.size for one in batch)
 
     if source.read_threads == 1:
-        return ordered_map(
-            lambda one: opened(fetch(one)), plan, threads, ready=ready, weight=size, budget=PREFETCH_BYTES
+        return _flat(
+            ordered_map(
+                open_together,
+                _batches(plan, ready),
+                threads,
+                ready=lambda batch: batch if isinstance(batch, Photo) else None,
+                weight=weight,
+                budget=PREFETCH_BYTES,
+            )
         )
     return ordered_map(
         opened,
-        ordered_map(fetch, plan, source.read_threads, ready=ready, weight=size, budget=PREFETCH_BYTES),
+        ordered_map(
+            fetch,
+            plan,
+            source.read_threads,
+            ready=ready,
+            weight=lambda one: one.file.size,
+            budget=PREFETCH_BYTES,
+        ),
         threads,
         ready=lambda fetched: fetched if isinstance(fetched, Photo) else None,
         weight=lambda fetched: len(fetched[1]) if isinstance(fetched[1], bytes) else 0,
         budget=PREFETCH_BYTES,
     )
+
+
+def _batches(
+    plan: Iterable[PlannedImage], ready: Callable[[PlannedImage], Photo | None]
+) -> Iterator[Photo | list[PlannedImage]]:
+    """Photos that are ready, and between them, in order, pictures to be opened by one thread together."""
+    batch: list[PlannedImage] = []
+    weight = 0
+    for one in plan:
+        photo = ready(one)
+        if photo is None:
+            batch.append(one)
+            weight += one.file.size
+        if batch and (photo is not None or len(batch) == _TOGETHER or weight > _TOGETHER_BYTES):
+            yield batch
+            batch, weight = [], 0
+        if photo is not None:
+            yield photo
+    if batch:
+        yield batch
+
+
+def _flat(results: Iterable[Photo | list[Photo]]) -> Iterator[Photo]:
+    for result in results:
+        if isinstance(result, Photo):
+            yield result
+        else:
+            yield from result

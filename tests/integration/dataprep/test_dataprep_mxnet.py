@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,18 +106,48 @@ def test_the_detection_iterator_reads_it_with_our_label_width(
         round_batch=False,
         preprocess_threads=1,
     )
-    boxes = samples = 0
+    read: list[list[float]] = []
     for batch in iterator:
         kept = batch.data[0].shape[0] - batch.pad
         labels = batch.label[0].asnumpy()[:kept]
         # Four numbers of its own (channels, height, width, length) come before the label as packed.
         assert labels.shape[1] == 4 + summary.label_width
-        objects = labels[:, 6:].reshape(kept, -1, 5)
-        boxes += int((objects[:, :, 0] >= 0).sum())
-        samples += kept
-    expected = listed_labels(out / "lists" / f"{split}.lst")
-    assert samples == len(expected)
-    assert boxes == sum((len(label) - 2) // 5 for label, _ in expected.values())
+        read += [label[4 : 4 + int(label[3])].tolist() for label in labels]
+    expected = [label for label, _ in listed_labels(out / "lists" / f"{split}.lst").values()]
+    assert len(read) == len(expected)
+    for label, listed in zip(read, expected, strict=True):
+        assert label == pytest.approx(listed, abs=1e-6)
+
+
+def test_our_list_gives_the_same_labels_through_mxnets_own_packer(
+    packed: tuple[Path, PrepSummary], bccd: Path, tmp_path: Path
+) -> None:
+    out, _ = packed
+    (tmp_path / "validation.lst").write_text((out / "lists/validation.lst").read_text())
+    im2rec = Path(mx.__file__).parent / "tools" / "im2rec.py"
+    start = f"import numpy, runpy, sys; numpy.bool = bool; sys.argv[0] = {str(im2rec)!r}"
+    run = "runpy.run_path(sys.argv[0], run_name='__main__')"
+    subprocess.run(
+        [
+            *(sys.executable, "-c", f"{start}; {run}", "--pack-label", "--resize", "64"),
+            *(str(tmp_path / "validation"), str(bccd)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    theirs, ours = (
+        mx.recordio.MXIndexedRecordIO(str(index), str(record), "r")
+        for index, record in (
+            (tmp_path / "validation.idx", tmp_path / "validation.rec"),
+            (out / "lists/validation.idx", out / "channels/validation/validation.rec"),
+        )
+    )
+    assert sorted(theirs.keys) == sorted(ours.keys)
+    for key in ours.keys:
+        packed_by_mxnet, _ = mx.recordio.unpack(theirs.read_idx(key))
+        packed_by_us, _ = mx.recordio.unpack(ours.read_idx(key))
+        assert packed_by_mxnet.id == packed_by_us.id == key
+        assert packed_by_mxnet.label.tolist() == packed_by_us.label.tolist()
 
 
 def test_a_smaller_label_width_would_not_do(packed: tuple[Path, PrepSummary]) -> None:
