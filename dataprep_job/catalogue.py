@@ -157,6 +157,12 @@ class Catalogue:
         row = self.database.execute(query, values).fetchone()
         return None if row is None else row[0]
 
+    def file(self, path: str) -> SourceFile | None:
+        """The entry of a file; None where the dataset has none at this path."""
+        query = "SELECT path, size, version, tag FROM files WHERE path = ?"
+        row = self.database.execute(query, (path,)).fetchone()
+        return None if row is None else SourceFile(*row)
+
     def _name_id(self, name: str) -> int:
         known = self._name_ids.get(name)
         if known is None:

@@ -210,11 +210,11 @@ class DatasetFiles:
         )
 
     def file(self, path: str) -> SourceFile:
-        """The entry of a path that the dataset holds."""
-        row = self._database.execute(
-            "SELECT path, size, version, tag FROM files WHERE path = ?", (path,)
-        ).fetchone()
-        return SourceFile(*row)
+        """The entry of a path that the dataset holds. Raises KeyError for any other path."""
+        file = self._catalogue.file(path)
+        if file is None:
+            raise KeyError(path)
+        return file
 
     def read(self, path: str) -> bytes | None:
         """A small annotation file's bytes; None, with a defect, where it is gone or too large."""
@@ -268,7 +268,10 @@ class DatasetFiles:
             reference: as written in the annotation.
             place: where it is written; `place.file` decides what is near.
         """
-        found = self.find(reference, place.file)
+        return self.decide(self.find(reference, place.file), reference, place)
+
+    def decide(self, found: list[str], reference: str, place: Place) -> str | None:
+        """The one picture found for a reference; None, with a defect, where there is none or several."""
         if len(found) == 1:
             self.note_spelling(reference, found[0], place)
             self.note_folder(reference, found[0], place)

@@ -128,9 +128,7 @@ def _views(found: Survey, images: Sequence[str]) -> list[_View]:
     catalogue = found.catalogue
     views = []
     for image in images[:_VIEWS]:
-        file = catalogue.database.execute(
-            "SELECT path, size, version, tag FROM files WHERE path = ?", (image,)
-        ).fetchone()
+        file = catalogue.file(image)
         if file is None:
             continue
         split = catalogue.one("SELECT split FROM plan WHERE image = ?", (image,))
@@ -141,7 +139,7 @@ def _views(found: Survey, images: Sequence[str]) -> list[_View]:
         # Annotations that say the same were merged into the first one.
         said = [catalogue.record(record) for record in (records[:1] if split else records)]
         nothing = LabelledImage(image, (), None, None, Place(""), "")
-        views += [_View(labels, SourceFile(*file), split) for labels in said or [nothing]]
+        views += [_View(labels, file, split) for labels in said or [nothing]]
     return views
 
 

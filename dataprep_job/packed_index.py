@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,10 +112,3 @@ def is_usable(path: Path, treatment: dict[str, Any]) -> bool:
     except (sqlite3.Error, ValueError):
         return False
     return about == {"version": _VERSION, "treatment": treatment}
-
-
-def packed_images(path: Path) -> Iterator[PackedImage]:
-    """Everything in an index, by path."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        query = f"SELECT {PACKED_COLUMNS} FROM packed ORDER BY image"  # noqa: S608
-        yield from map(PackedImage._make, database.execute(query))

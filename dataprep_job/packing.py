@@ -96,11 +96,6 @@ class SplitPacker:
         self._copying: tuple[Source, int, int] | None = None
         self.samples = 0
 
-    @property
-    def size(self) -> int:
-        """Bytes of the `.rec` so far."""
-        return self._offset
-
     def add(self, photo: Photo, source: Source | None = None) -> None:
         """Pack a usable, encoded photo, and its mirrored copy where it has one.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +24,7 @@ from dataprep_job.packing import Source, SplitPacker, block_bits, records_name, 
 from dataprep_job.progress import Progress, Say, Stopwatch
 from dataprep_job.recordio import label_width
 from dataprep_job.report_page import report_page
-from dataprep_job.storage import Storage, Stream
+from dataprep_job.storage import Storage
 from dataprep_job.survey import Earlier, Survey, survey
 
 SUMMARY = "summary.json"
@@ -139,7 +139,7 @@ def packing_treatment(order: Order, found: Survey, folder: Path) -> Treatment:
     """What is done to every picture, and what can be taken over from the previous preparation.
 
     An index of the previous preparation that is missing, damaged or made with another treatment costs time,
-    nothing else. Its tables are attached to the catalogue in either case where they can be read.
+    nothing else.
     """
     configuration = found.configuration
     stored: Callable[[PackedImage], bytes] | None = None
@@ -198,9 +198,12 @@ class Preparation:
         output = self._order.output
         with ExitStack() as stack:
             with self._watch.stage("pack"):
-                packers = stack.enter_context(split_packers(output, self._survey, self._folder))
-                held_out = stack.enter_context(_stream(output, HELD_OUT, _JSON_LINES))
-                absent = stack.enter_context(_stream(output, HELD_OUT_ABSENT, _JSON_LINES))
+                packers = SplitPackers(output, self._survey, self._folder)
+                stack.callback(packers.abort)
+                held_out = output.stream(HELD_OUT, _JSON_LINES)
+                stack.callback(held_out.abort)
+                absent = output.stream(HELD_OUT_ABSENT, _JSON_LINES)
+                stack.callback(absent.abort)
                 for photo, split in photos:
                     packers.add(photo, split, source_of(photo))
                     if split != "train":
@@ -304,25 +307,6 @@ def publish(order: Order, report: CheckReport, say: Say, note: str = "") -> None
         say(f"{order.run}: the annotations are read, a first report is published")
     else:
         say(f"{order.run}: checked {report.images:,} pictures, the report is published")
-
-
-@contextmanager
-def _stream(output: Storage, name: str, content_type: str) -> Iterator[Stream]:
-    stream = output.stream(name, content_type)
-    try:
-        yield stream
-    finally:
-        stream.abort()
-
-
-@contextmanager
-def split_packers(output: Storage, found: Survey, folder: Path) -> Iterator[SplitPackers]:
-    """Packers whose files do not appear unless they are committed."""
-    packers = SplitPackers(output, found, folder)
-    try:
-        yield packers
-    finally:
-        packers.abort()
 
 
 class SplitPackers:

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from nestbox.prep_summary import PrepSummary
 
-from dataprep_job.check import Examination, choose_pictured, class_ids, open_all
+from dataprep_job.check import Examination, open_all
 from dataprep_job.defects import Defect, Place
 from dataprep_job.errors import SourceError
 from dataprep_job.image_header import Format, ImageHeader
@@ -28,11 +30,11 @@ from dataprep_job.prepare import (
     SUMMARY,
     Order,
     Preparation,
+    SplitPackers,
     packing_treatment,
     previous_source,
     publish_first,
     read_dataset,
-    split_packers,
 )
 from dataprep_job.progress import Progress, Say, Stopwatch
 from dataprep_job.storage import Storage
@@ -88,13 +90,16 @@ def prepare_slice(order: Order, number: int, slices: int, say: Say) -> None:
         count = found.count_between(first, last)
         progress = Progress(say, f"slice {number}: pictures prepared", count)
         rest = _Rest(Path(folder) / _REST)
-        with split_packers(output, found, Path(folder)) as packers:
+        packers = SplitPackers(output, found, Path(folder))
+        try:
             for photo in open_all(found.source, found.plan(first, last), treatment, order.jobs):
                 rest.add(photo)
                 if photo.boxes:
                     packers.add(photo, photo.plan.split, previous_source(order, photo))
                 progress.step()
             packers.commit()
+        finally:
+            packers.abort()
         # Last, and so the sign that the slice is complete.
         output.put_file(_REST, rest.close(), _SQLITE)
     say(f"{order.run}: slice {number} of {slices} is packed, {count:,} pictures")
@@ -117,22 +122,16 @@ def merge(order: Order, slices: int, say: Say) -> PrepSummary:
     with tempfile.TemporaryDirectory(prefix="nestbox-") as folder:
         with watch.stage("read"):
             found = _load_plan(order, Path(folder))
-            packing_treatment(order, found, Path(folder))
+            # Nothing is taken over from the previous preparation here: the slices have done that.
+            treatment = replace(packing_treatment(order, found, Path(folder)), stored=None)
             joined = _join(order.output, slices, Path(folder))
             found.catalogue.attach_known(joined, "slices")
-        bounds = list(slice_bounds(block_bits(found.planned), slices))
+        first_ids = [first for first, _ in slice_bounds(block_bits(found.planned), slices)]
         outputs = [order.output.below(_folder(number)) for number in range(slices)]
-        treatment = Treatment(
-            class_ids=class_ids(found),
-            resize=found.configuration.resize,
-            quality=found.configuration.quality,
-            flip=found.configuration.flip,
-            pictured=choose_pictured(found),
-        )
 
         def source_of(photo: Photo) -> Source:
-            record_id = photo.plan.record_id
-            number = next(n for n, (first, last) in enumerate(bounds) if first <= record_id < last)
+            # An empty slice begins where the next one does, which is the one meant.
+            number = bisect_right(first_ids, photo.plan.record_id) - 1
             return Source(outputs[number], records_name(photo.plan.split))
 
         examination = Examination(found, say, treatment)

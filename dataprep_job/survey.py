@@ -172,8 +172,7 @@ def save_survey(found: Survey, path: Path) -> None:
         "log": found.log.to_dict(),
     }
     database = found.catalogue.database
-    database.execute("CREATE TABLE IF NOT EXISTS survey (state TEXT)")
-    database.execute("DELETE FROM survey")
+    database.execute("CREATE TABLE survey (state TEXT)")
     database.execute("INSERT INTO survey VALUES (?)", (json.dumps(state),))
     found.catalogue.save(path)
 
@@ -366,11 +365,9 @@ class _Merging:
 
     def _header(self, path: str) -> ImageHeader | None:
         """The header of a picture; None where it cannot be read, which its inspection reports."""
-        row = self._catalogue.database.execute(
-            "SELECT path, size, version, tag FROM files WHERE path = ?", (path,)
-        ).fetchone()
+        file = self._catalogue.file(path)
         try:
-            return read_header(self._source.read(SourceFile(*row)))
+            return None if file is None else read_header(self._source.read(file))
         except (FileGoneError, PictureError):
             return None
 

@@ -245,7 +245,7 @@ class _Table:
                 self._findings.lose(found[0] if len(found) == 1 else None)
                 continue
             place = at_line(self._path, usable.line)
-            image = locate_picture(self._files, self._log, reference, place, split)
+            image = locate_picture(self._files, reference, place, split)
             if image is None:
                 self._findings.lose(None)
             else:

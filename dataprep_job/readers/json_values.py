@@ -89,3 +89,18 @@ def shown(value: Any) -> str:
     return (
         f"{value:g}" if isinstance(value, float) else (f"{value}" if abs(value) < 10**40 else "a huge number")
     )
+
+
+def points_of(value: object) -> list[tuple[float, float]] | None:
+    """Points written as pairs of finite numbers; None where one of them is anything else."""
+    if not isinstance(value, list):
+        return None
+    points: list[tuple[float, float]] = []
+    for pair in value:
+        if not isinstance(pair, list) or len(pair) != 2:
+            return None
+        x, y = number(pair[0]), number(pair[1])
+        if x is None or y is None:
+            return None
+        points.append((x, y))
+    return points

@@ -8,10 +8,9 @@ from typing import Any
 
 from dataprep_job.defects import DefectLog, Place
 from dataprep_job.labels import Box, Edges
-from dataprep_job.readers.json_values import class_name, number, picture_size, shown
+from dataprep_job.readers.json_values import class_name, number, picture_size, points_of, shown
 from dataprep_job.readers.outlines import (
     Outlines,
-    Point,
     hull_of_ellipse,
     hull_of_points,
     hull_of_turned_box,
@@ -241,8 +240,10 @@ def _geometry(region: Region) -> str:
 def _edges(region: Region, turn: float, size: Size) -> Edges | None:
     """The upright box around a region in units of `size`; None where a number is missing."""
     if region.shape == "polygon":
-        points = _points(region.value.get("points"), size)
-        return None if points is None else hull_of_points(points)
+        points = points_of(region.value.get("points"))
+        if points is None:
+            return None
+        return hull_of_points((x * size[0] / 100, y * size[1] / 100) for x, y in points)
     if region.shape == "ellipse":
         x, y, radius_x, radius_y = _scaled(region.value, ("x", "y", "radiusX", "radiusY"), size)
         if x is None or y is None or radius_x is None or radius_y is None:
@@ -259,17 +260,3 @@ def _scaled(value: dict[str, Any], keys: tuple[str, ...], size: Size) -> list[fl
     """Values given in per cent of the width and, every other one, of the height."""
     numbers = [number(value.get(key)) for key in keys]
     return [None if one is None else one * size[at % 2] / 100 for at, one in enumerate(numbers)]
-
-
-def _points(value: Any, size: Size) -> list[Point] | None:
-    if not isinstance(value, list):
-        return None
-    points: list[Point] = []
-    for pair in value:
-        if not isinstance(pair, list) or len(pair) != 2:
-            return None
-        x, y = number(pair[0]), number(pair[1])
-        if x is None or y is None:
-            return None
-        points.append((x * size[0] / 100, y * size[1] / 100))
-    return points

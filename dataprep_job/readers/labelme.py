@@ -16,7 +16,7 @@ from dataprep_job.dataset_files import DatasetFiles, split_of_folders, stem
 from dataprep_job.defects import DefectLog, Place
 from dataprep_job.json_stream import JsonEntry
 from dataprep_job.labels import Box, Edges, LabelledImage
-from dataprep_job.readers.json_values import class_name, number, picture_size, shown
+from dataprep_job.readers.json_values import class_name, picture_size, points_of, shown
 from dataprep_job.readers.outlines import Outlines, Point, hull_of_points
 from dataprep_job.readers.reading import Findings, JsonFile
 from dataprep_job.spelling import plain
@@ -142,7 +142,7 @@ class LabelMeFormat:
         if not name:
             self._log.add("labelme.bad-shape", place, f"The label of the {kind} is {shown(label)}.")
             return
-        points = _points(shape.get("points"))
+        points = points_of(shape.get("points"))
         if points is None:
             said = shown(shape.get("points"))
             message = f"The points of the {kind} {name[:80]!r} are no pairs of numbers: {said}."
@@ -178,21 +178,6 @@ def _is_shape(entry: JsonEntry) -> bool:
         and "points" in value
         and "label" in value
     )
-
-
-def _points(value: Any) -> list[Point] | None:
-    """Points as pairs of finite numbers; None where one of them is anything else."""
-    if not isinstance(value, list):
-        return None
-    points: list[Point] = []
-    for pair in value:
-        if not isinstance(pair, list) or len(pair) != 2:
-            return None
-        x, y = number(pair[0]), number(pair[1])
-        if x is None or y is None:
-            return None
-        points.append((x, y))
-    return points
 
 
 def _between_corners(points: list[Point]) -> Edges | None:

@@ -128,7 +128,7 @@ class _List:
 
     def _keep(self, row: _Row, line: int) -> None:
         place = at_line(self._path, line)
-        image = locate_picture(self._files, self._log, row.path, place, self._split)
+        image = locate_picture(self._files, row.path, place, self._split)
         if image is None:
             self._findings.lose(None)
             return

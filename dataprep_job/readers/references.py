@@ -5,7 +5,7 @@ from __future__ import annotations
 from posixpath import basename
 
 from dataprep_job.dataset_files import PICTURE_EXTENSIONS, DatasetFiles, extension, split_of_folders
-from dataprep_job.defects import DefectLog, Place
+from dataprep_job.defects import Place
 from dataprep_job.labels import Split
 
 
@@ -27,18 +27,6 @@ def find_picture(files: DatasetFiles, reference: str, annotation: str, split: Sp
     return found
 
 
-def locate_picture(
-    files: DatasetFiles, log: DefectLog, reference: str, place: Place, split: Split | None
-) -> str | None:
+def locate_picture(files: DatasetFiles, reference: str, place: Place, split: Split | None) -> str | None:
     """The picture that a reference means (see `find_picture`); None, with a defect, for none or several."""
-    found = find_picture(files, reference, place.file, split)
-    if len(found) == 1:
-        files.note_spelling(reference, found[0], place)
-        files.note_folder(reference, found[0], place)
-        return found[0]
-    if found:
-        several = ", ".join(found[:3])
-        message = f"{reference[:200]!r} can be any of {len(found)}: {several}."
-        log.add("image.ambiguous", place, message)
-        return None
-    return files.locate(reference, place)
+    return files.decide(find_picture(files, reference, place.file, split), reference, place)
