@@ -12,18 +12,41 @@ MIN_SCORE = 0.01
 _MOST_CANDIDATES = 400
 # Boxes of different classes are moved this far apart, so that one pass of suppression serves all classes.
 _CLASS_GAP = 2.0
+# From this overlap on two boxes are two opinions on one object's edges.
+_SAME_OBJECT = 0.65
 
 
-def suppress(boxes: Corners, overlap: float) -> npt.NDArray[np.int64]:
-    """Return the indices of the boxes (best first) that no better box overlaps by more than `overlap`."""
-    too_close = intersection_over_union(boxes, boxes) > overlap
-    suppressed = np.zeros(len(boxes), bool)
+def suppress(overlaps: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.int64]:
+    """Return the indices of the boxes (best first) that no better kept box overlaps by more than `threshold`.
+
+    overlaps: (n, n), of every box with every box.
+    """
+    too_close = overlaps > threshold
+    suppressed = np.zeros(len(overlaps), bool)
     kept = []
-    for index in range(len(boxes)):
+    for index in range(len(overlaps)):
         if not suppressed[index]:
             kept.append(index)
             suppressed |= too_close[index]
     return np.array(kept, np.int64)
+
+
+def vote(
+    boxes: Corners,
+    scores: npt.NDArray[np.float32],
+    overlaps: npt.NDArray[np.float32],
+    kept: npt.NDArray[np.int64],
+) -> Corners:
+    """Return each kept box as the mean of all boxes about the same object, weighted by score and overlap.
+
+    Neighbouring anchors guess an object's edges independently, so their mean lies nearer than the surest one
+    alone ("box voting", Gidaris and Komodakis, arXiv:1505.01749).
+    """
+    agreeing = overlaps[kept]
+    weights = np.where(agreeing >= _SAME_OBJECT, agreeing * scores, 0)
+    # A box without area overlaps not even itself.
+    weights[np.arange(len(kept)), kept] = scores[kept]
+    return np.asarray(weights @ boxes / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 def select(
@@ -34,20 +57,23 @@ def select(
 ) -> Detections:
     """Turn one image's raw answers into detections.
 
-    class_logits: (anchors, classes + 1), background first. offsets: (anchors, 4). Each anchor speaks for its
-    likeliest class only, and boxes suppress boxes of their own class, as MultiBoxDetection does.
+    class_logits: (anchors, classes + 1), background first. offsets: (anchors, 4). Boxes suppress boxes of
+    their own class, as in the SSD paper (arXiv:1512.02325): an anchor that is torn between two classes speaks
+    for both. (MXNet's MultiBoxDetection lets it speak for the likeliest only, which cost 1 to 7 points of mAP
+    on small datasets.)
     """
     exponentials = np.exp(class_logits - class_logits.max(axis=1, keepdims=True))
-    objects = exponentials[:, 1:]
-    scores = objects.max(axis=1) / exponentials.sum(axis=1)
-    candidates = np.nonzero(scores > MIN_SCORE)[0]
-    if len(candidates) > _MOST_CANDIDATES:
-        top = np.argpartition(-scores[candidates], _MOST_CANDIDATES)[:_MOST_CANDIDATES]
-        candidates = np.sort(candidates[top])
-    candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
-    classes = objects[candidates].argmax(axis=1).astype(np.float32)
-    boxes = decode(anchors[candidates], offsets[candidates]).clip(0, 1)
-    kept = suppress(boxes + _CLASS_GAP * classes[:, None], nms_threshold)
+    likelihoods = exponentials[:, 1:] / exponentials.sum(axis=1, keepdims=True)
+    anchor, class_id = np.nonzero(likelihoods > MIN_SCORE)
+    scores = likelihoods[anchor, class_id]
+    order = np.argsort(-scores, kind="stable")[:_MOST_CANDIDATES]
+    anchor, class_id, scores = anchor[order], class_id[order].astype(np.float32), scores[order]
+    boxes = decode(anchors[anchor], offsets[anchor]).clip(0, 1)
+    apart = boxes + _CLASS_GAP * class_id[:, None]
+    overlaps = intersection_over_union(apart, apart)
+    kept = suppress(overlaps, nms_threshold)
     return np.concatenate(
-        [classes[kept, None], scores[candidates][kept, None], boxes[kept]], axis=1, dtype=np.float32
+        [class_id[kept, None], scores[kept, None], vote(boxes, scores, overlaps, kept)],
+        axis=1,
+        dtype=np.float32,
     )

@@ -11,6 +11,9 @@ from detector.boxes import Corners, encode
 from detector.mxnet_runtime import mx
 
 _NEGATIVES_PER_POSITIVE = 3
+# Smooth L1 turns linear at 1 / 9 (an offset of a hundredth of the anchor's side): beyond, it asks for the
+# median of what is labelled rather than the mean, and small errors still count.
+_STEEPNESS = 3.0
 # An image without any box still teaches what is background.
 _FEWEST_NEGATIVES = 8
 
@@ -57,4 +60,4 @@ def ssd_losses(class_logits: Any, offsets: Any, batch: Batch, anchors: Corners) 
     if not len(batch.positives):
         return Losses(cross_entropy, mx.nd.sum(offsets) * 0)
     differences = mx.nd.take(offsets.reshape((-1, 4)), positives) - goals
-    return Losses(cross_entropy, mx.nd.smooth_l1(differences, scalar=1.0).sum() * share)
+    return Losses(cross_entropy, mx.nd.smooth_l1(differences, scalar=_STEEPNESS).sum() * share)

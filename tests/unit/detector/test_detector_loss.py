@@ -38,7 +38,7 @@ def test_losses_equal_their_definition() -> None:
         losses.cross_entropy.asscalar(), -np.log(likelihood[0, 2]) - np.log(likelihood[1, 0]), rtol=1e-5
     )
     difference = np.abs(offsets[0, 0] - encode(anchors[:1], box)[0])
-    expected = np.where(difference < 1, difference**2 / 2, difference - 0.5).sum()
+    expected = np.where(difference < 1 / 9, 9 * difference**2 / 2, difference - 1 / 18).sum()
     np.testing.assert_allclose(losses.smooth_l1.asscalar(), expected, rtol=1e-5)
 
 
