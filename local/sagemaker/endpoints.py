@@ -16,7 +16,7 @@ from local.errors import AwsError, ImagePullError, RoleError, TransferError
 from local.platform import Platform
 from local.sagemaker.models import EndpointConfigs, Models
 from local.sagemaker.resources import Record, arn_of, event_detail, listed, now, refuse
-from local.sagemaker.serving import Container, Fleet
+from local.sagemaker.serving import INVOCATION_SECONDS, Container, Fleet
 from local.scope import Scope
 
 logger = logging.getLogger("local.sagemaker.endpoints")
@@ -174,7 +174,7 @@ class Endpoints:
         if "CustomAttributes" in request:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = request["CustomAttributes"]
         try:
-            answer = container.invoke(request.get("Body", b""), headers)
+            answer = container.invoke(request.get("Body", b""), headers, INVOCATION_SECONDS)
         except TransferError as error:
             logger.info("%s does not answer: %s", container.name, error)
             raise _model_error(
@@ -183,7 +183,7 @@ class Endpoints:
                 "Your invocation timed out while waiting for a response from container primary. Review the "
                 "latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again.",
             ) from error
-        if not 200 <= answer.status < 300:
+        if not answer.ok:
             raise _model_error(container, answer.status, answer.body.decode("utf-8", errors="replace"))
         return {
             "Body": answer.body,

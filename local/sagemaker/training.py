@@ -19,10 +19,20 @@ from local import roles
 from local.capacity import Capacity
 from local.endpoint import Credentials
 from local.errors import AwsError, ImagePullError, RoleError, TransferError
-from local.objects import MirroredDirectory, download_prefix, split_uri, upload_archive
+from local.objects import MirroredDirectory, download_prefix, upload_archive
 from local.platform import Platform
 from local.processes import ContainerProcess
-from local.sagemaker.resources import ROLE_SERVICE, Record, arn_of, event_detail, kept, listed, now, refuse
+from local.sagemaker.resources import (
+    ROLE_SERVICE,
+    Record,
+    arn_of,
+    event_detail,
+    kept,
+    listed,
+    nothing_found,
+    now,
+    refuse,
+)
 from local.scope import Scope
 from local.scratch import process_environment
 
@@ -305,14 +315,8 @@ class TrainingJobs:
                     f'"{job.record["RoleArn"]}" may read {uri}'
                 ) from error
             if not count:
-                bucket = split_uri(uri)[0]
-                raise TransferError(
-                    f'Data download failed:No S3 objects found under S3 URL "{uri}" given in input data '
-                    "source. Please ensure that the bucket exists in the selected region "
-                    f"({self._scope.region}), that objects exist under that S3 prefix, and that the role "
-                    f'"{job.record["RoleArn"]}" has '
-                    f'"s3:ListBucket" permissions on bucket "{bucket}".'
-                )
+                missing = nothing_found(self._scope, uri, job.record["RoleArn"])
+                raise TransferError(f"Data download failed:{missing}")
 
     def _checkpoints(self, job: TrainingJob, root: Path, s3: S3Client) -> MirroredDirectory | None:
         config = job.record.get("CheckpointConfig")
