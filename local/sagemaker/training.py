@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import threading
 import time
@@ -19,6 +20,7 @@ from local import roles
 from local.capacity import Capacity
 from local.endpoint import Credentials
 from local.errors import AwsError, ImagePullError, RoleError, TransferError
+from local.metrics import Metric
 from local.objects import MirroredDirectory, download_prefix, upload_archive
 from local.platform import Platform
 from local.processes import ContainerProcess
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("local.sagemaker.training")
 
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+LOG_GROUP = METRIC_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 _HOST = "algo-1"
 _STOP_SECONDS = 120.0
 _CHECKPOINT_SECONDS = 5.0
@@ -80,20 +82,26 @@ class TrainingJob:
         """A member of the AlgorithmSpecification."""
         return self.record["AlgorithmSpecification"].get(name)
 
-    def measure(self, line: str) -> None:
-        """Reads the metrics that MetricDefinitions describe out of a log line; the last value stays."""
+    def measure(self, line: str) -> dict[str, float]:
+        """The metrics that MetricDefinitions find in a log line; of each the last value stays."""
+        found = {}
         for definition in self.specification("MetricDefinitions") or []:
             match = re.search(definition["Regex"], line)
             if match and match.groups():
                 try:
                     value = float(match.group(1))
-                except ValueError:
+                except (TypeError, ValueError):
                     continue
+                # CloudWatch takes no NaN and no infinity, and JSON has none.
+                if not math.isfinite(value):
+                    continue
+                found[definition["Name"]] = value
                 self.metrics[definition["Name"]] = {
                     "MetricName": definition["Name"],
                     "Value": value,
                     "Timestamp": now(),
                 }
+        return found
 
 
 class TrainingJobs:
@@ -238,9 +246,17 @@ class TrainingJobs:
             self._scope.region, LOG_GROUP, f"{job.name}/{_HOST}-{int(time.time())}"
         )
 
+        dimensions = (("TrainingJobName", job.name),)
+
         def on_line(line: str) -> None:
             log.write(line)
-            job.measure(line)
+            if found := job.measure(line):
+                self._platform.metrics.put(
+                    {
+                        Metric(self._scope.region, METRIC_NAMESPACE, name, "None", dimensions): value
+                        for name, value in found.items()
+                    }
+                )
 
         with self._lock:
             process = self._platform.processes.start(
