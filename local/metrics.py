@@ -34,7 +34,7 @@ class Metric:
 
 
 class MetricShipper:
-    """Counts values as they come, which costs a microsecond; one thread sends them on.
+    """Counts values as they come, which takes microseconds; one thread sends them on.
 
     Values of the same second are sent as (value, how often), so sums, extremes and percentiles stay exact.
     """

@@ -433,6 +433,11 @@ def _check(request: Mapping[str, Any]) -> None:
         refuse(
             "The AWS on this machine trains with images only: AlgorithmSpecification.TrainingImage is missing"
         )
+    for definition in specification.get("MetricDefinitions") or []:
+        try:
+            re.compile(definition["Regex"])
+        except re.error as error:
+            refuse(f"MetricDefinitions: the regular expression of {definition['Name']} is invalid: {error}")
     stopping = request["StoppingCondition"]
     stopping.setdefault("MaxRuntimeInSeconds", 86_400)
     runtime = stopping["MaxRuntimeInSeconds"]

@@ -275,6 +275,16 @@ class TestTraining:
                 {"AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "Tape"}},
                 r"enum value set: \[Pipe, File, FastFile\]",
             ),
+            (
+                {
+                    "AlgorithmSpecification": {
+                        "TrainingImage": IMAGE,
+                        "TrainingInputMode": "File",
+                        "MetricDefinitions": [{"Name": "loss", "Regex": "loss=("}],
+                    }
+                },
+                "regular expression of loss is invalid",
+            ),
             ({"HyperParameters": {str(n): "" for n in range(101)}}, "less than or equal to 100"),
             ({"RoleArn": "arn:aws:iam::000000000000:role/nobody"}, "Could not assume role"),
         ],
