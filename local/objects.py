@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boto3.exceptions import S3UploadFailedError
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.errors import TransferError
@@ -81,7 +82,8 @@ def upload_object(client: S3Client, source: Path, uri: str) -> None:
     """Uploads one file to `uri`."""
     bucket, key = split_uri(uri)
     with _translated(f"upload {uri}"):
-        client.upload_file(str(source), bucket, key)
+        # Threads would take longer to start than most files to travel.
+        client.upload_file(str(source), bucket, key, Config=TransferConfig(use_threads=False))
 
 
 def require_object(client: S3Client, uri: str) -> None:
