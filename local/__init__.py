@@ -8,6 +8,7 @@
     batch, sagemaker                the services: operations, states, schedulers
     images, processes, leash        image URIs → commands, and the processes they become
     roles, authorization            job roles' credentials, and what callers may do
-    events, log_streams, objects    EventBridge, CloudWatch Logs and S3 as the services use them
+    events, log_streams, metrics    EventBridge, CloudWatch Logs and CloudWatch as the services use them
+    objects                         S3 as the jobs use it, with their roles
     cloudformation, mends           resource types MiniStack lacks, and what it does differently from AWS
 """

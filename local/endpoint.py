@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -59,6 +59,21 @@ class Endpoint:
             aws_access_key_id=ROOT.access_key_id,
             aws_secret_access_key=ROOT.secret_access_key,
             config=Config(retries={"mode": "standard", "max_attempts": 3}),
+        )
+
+    def cloudwatch(self, region: str) -> Any:
+        """CloudWatch as root: the platform measures, not the job."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "cloudwatch",
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id=ROOT.access_key_id,
+            aws_secret_access_key=ROOT.secret_access_key,
+            # MiniStack does not unpack requests.
+            config=Config(retries={"mode": "standard", "max_attempts": 3}, disable_request_compression=True),
         )
 
     def s3(self, region: str, credentials: Credentials) -> S3Client:

@@ -6,6 +6,7 @@ LocalError
 ├── ImagePullError      a job names an image that images.toml does not know
 ├── RoleError           a role does not exist, or does not trust the service
 ├── TransferError       S3 refused or lacks what a job needs
+├── InputDataError      an object is not what the job says it is
 └── ServerError         the server cannot start, or cannot be reached or stopped
 """
 
@@ -49,6 +50,10 @@ class RoleError(LocalError):
 
 class TransferError(LocalError):
     """S3 refused, or lacks, what a job was told to read or write."""
+
+
+class InputDataError(LocalError):
+    """What lies in S3 is not what a transform job was told it is: its manifest, its records, their size."""
 
 
 class ServerError(LocalError):

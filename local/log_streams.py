@@ -73,7 +73,9 @@ class LogShipper:
 
     def _put_batch(self, key: tuple[str, str, str], events: list[Any]) -> None:
         region, group, stream = key
-        client = self._clients.setdefault(region, self._endpoint.logs(region))
+        if region not in self._clients:
+            self._clients[region] = self._endpoint.logs(region)
+        client = self._clients[region]
         if key not in self._known:
             self._make(client, group, stream)
             self._known.add(key)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boto3.exceptions import S3UploadFailedError
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.errors import TransferError
@@ -35,19 +36,22 @@ def download_prefix(client: S3Client, uri: str, directory: Path) -> int:
     """
     bucket, prefix = split_uri(uri)
     count = 0
-    with _translated(f"download {uri}"):
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for found in page.get("Contents", []):
-                key = found["Key"]
-                if key.endswith("/"):
-                    continue
-                target = directory / relative_name(key, prefix)
-                if not target.resolve().is_relative_to(directory.resolve()):
-                    raise TransferError(f"the key {key} leaves the directory it belongs to")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                download_object(client, bucket, key, target)
-                count += 1
+    for key in list_keys(client, uri):
+        target = directory / relative_name(key, prefix)
+        if not target.resolve().is_relative_to(directory.resolve()):
+            raise TransferError(f"the key {key} leaves the directory it belongs to")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        download_object(client, bucket, key, target)
+        count += 1
     return count
+
+
+def list_keys(client: S3Client, uri: str) -> Iterator[str]:
+    """The keys under an S3 prefix, without those that only mark a folder."""
+    bucket, prefix = split_uri(uri)
+    with _translated(f"list {uri}"):
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from (found["Key"] for found in page.get("Contents", []) if not found["Key"].endswith("/"))
 
 
 def relative_name(key: str, prefix: str) -> str:
@@ -64,6 +68,24 @@ def download_object(client: S3Client, bucket: str, key: str, target: Path) -> No
         shutil.copyfileobj(client.get_object(Bucket=bucket, Key=key)["Body"], file, 1 << 20)
 
 
+def read_object(client: S3Client, uri: str, limit: int) -> bytes:
+    """The content of an object of at most `limit` bytes; a larger one raises TransferError."""
+    bucket, key = split_uri(uri)
+    with _translated(f"download {uri}"):
+        content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read(limit + 1)
+    if len(content) > limit:
+        raise TransferError(f"cannot read {uri}: it has more than {limit} bytes")
+    return content
+
+
+def upload_object(client: S3Client, source: Path, uri: str) -> None:
+    """Uploads one file to `uri`."""
+    bucket, key = split_uri(uri)
+    with _translated(f"upload {uri}"):
+        # Threads would take longer to start than most files to travel.
+        client.upload_file(str(source), bucket, key, Config=TransferConfig(use_threads=False))
+
+
 def require_object(client: S3Client, uri: str) -> None:
     """Raises TransferError unless the object can be read."""
     bucket, key = split_uri(uri)
@@ -76,9 +98,7 @@ def upload_archive(client: S3Client, source: Path, archive: Path, uri: str) -> N
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         for path in sorted(source.iterdir()):
             tar.add(path, arcname=path.name)
-    bucket, key = split_uri(uri)
-    with _translated(f"upload {uri}"):
-        client.upload_file(str(archive), bucket, key)
+    upload_object(client, archive, uri)
 
 
 def extract_archive(archive: Path, directory: Path) -> None:

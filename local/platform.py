@@ -1,4 +1,4 @@
-"""What every service here shares: where the server listens, images, processes, logs, events, directories."""
+"""What every service here shares: where the server listens, images, processes, logs, metrics, events, …."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from local.endpoint import Endpoint
 from local.events import EventEmitter
 from local.images import Images
 from local.log_streams import LogShipper
+from local.metrics import MetricShipper
 from local.processes import Processes
 from local.scratch import Scratch
 
@@ -21,6 +22,7 @@ class Platform:
     images: Images
     processes: Processes
     logs: LogShipper
+    metrics: MetricShipper
     events: EventEmitter
     scratch: Scratch
 
@@ -33,6 +35,7 @@ class Platform:
             images=images,
             processes=Processes(),
             logs=LogShipper(endpoint),
+            metrics=MetricShipper(endpoint),
             events=EventEmitter(),
             scratch=Scratch(state / "work"),
         )

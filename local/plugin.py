@@ -25,7 +25,7 @@ from local.cloudformation import batch_types
 from local.errors import AwsError
 from local.ministack_version import check_version
 from local.platform import Platform
-from local.sagemaker.service import SageMaker, training_capacity
+from local.sagemaker.service import SageMaker, job_capacity
 from local.scope import Scope
 
 logger = logging.getLogger("local")
@@ -39,7 +39,8 @@ class Services:
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
         self._vcpus = Capacity.of_machine()
-        self._training = training_capacity()
+        self._training = job_capacity()
+        self._transforming = job_capacity()
         self._batch: dict[Scope, Batch] = {}
         self._sagemaker: dict[Scope, SageMaker] = {}
         self._lock = threading.Lock()
@@ -57,7 +58,7 @@ class Services:
         """SageMaker in a scope."""
         with self._lock:
             if scope not in self._sagemaker:
-                self._sagemaker[scope] = SageMaker(scope, self.platform, self._training)
+                self._sagemaker[scope] = SageMaker(scope, self.platform, self._training, self._transforming)
             return self._sagemaker[scope]
 
     async def handle(

@@ -7,6 +7,7 @@ inside MiniStack, which is why the plug-in insists on its version.
 from __future__ import annotations
 
 from local.mends import (
+    alarms,
     api_gateway,
     dynamodb_tables,
     lambda_functions,
@@ -21,6 +22,7 @@ from local.mends import (
 def install() -> None:
     """Puts every mend in place. Call once, before MiniStack serves."""
     for module in (
+        alarms,
         api_gateway,
         dynamodb_tables,
         lambda_functions,

@@ -1,1 +1,1 @@
-"""Amazon SageMaker on this machine: training jobs, models, endpoints; containers are real processes."""
+"""Amazon SageMaker on this machine: jobs and endpoints whose containers are real processes, and models."""

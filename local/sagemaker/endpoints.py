@@ -14,9 +14,11 @@ from ministack.services import cloudwatch
 
 from local.errors import AwsError, ImagePullError, RoleError, TransferError
 from local.platform import Platform
+from local.sagemaker.containers import Answer
+from local.sagemaker.endpoint_metrics import invocation_metrics
 from local.sagemaker.models import EndpointConfigs, Models
 from local.sagemaker.resources import Record, arn_of, event_detail, listed, now, refuse
-from local.sagemaker.serving import Container, Fleet
+from local.sagemaker.serving import INVOCATION_SECONDS, Container, Fleet
 from local.scope import Scope
 
 logger = logging.getLogger("local.sagemaker.endpoints")
@@ -145,6 +147,7 @@ class Endpoints:
 
     def invoke(self, request: Mapping[str, Any]) -> Record:
         """InvokeEndpoint: the request goes to a container as it is, and its answer comes back as it is."""
+        started = time.monotonic()
         name = request["EndpointName"]
         with self._lock:
             endpoint = self._endpoints.get(name)
@@ -160,21 +163,36 @@ class Endpoints:
             raise AwsError(
                 "ValidationError", f"Variant {wanted or '(any)'} of endpoint {name} takes no requests.", 400
             )
-        return self._ask(container, request)
+        answer: Answer | None = None
+        try:
+            answer = self._ask(container, request)
+        finally:
+            total = round((time.monotonic() - started) * 1_000_000)
+            status, model = (answer.status, answer.microseconds) if answer is not None else (0, None)
+            self._platform.metrics.put(
+                invocation_metrics(self._scope, name, container.name, status, model, total)
+            )
+        if not answer.ok:
+            raise _model_error(container, answer.status, answer.body.decode("utf-8", errors="replace"))
+        return {
+            "Body": answer.body,
+            "ContentType": answer.content_type,
+            "InvokedProductionVariant": container.name,
+        }
 
     def tags(self, arn: str) -> list[dict[str, str]] | None:
         """The tags of the endpoint with this ARN."""
         with self._lock:
             return next((e.tags for e in self._endpoints.values() if e.record["EndpointArn"] == arn), None)
 
-    def _ask(self, container: Container, request: Mapping[str, Any]) -> Record:
+    def _ask(self, container: Container, request: Mapping[str, Any]) -> Answer:
         headers = {"Content-Type": request.get("ContentType") or "application/octet-stream"}
         if "Accept" in request:
             headers["Accept"] = request["Accept"]
         if "CustomAttributes" in request:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = request["CustomAttributes"]
         try:
-            answer = container.invoke(request.get("Body", b""), headers)
+            return container.invoke(request.get("Body", b""), headers, INVOCATION_SECONDS)
         except TransferError as error:
             logger.info("%s does not answer: %s", container.name, error)
             raise _model_error(
@@ -183,13 +201,6 @@ class Endpoints:
                 "Your invocation timed out while waiting for a response from container primary. Review the "
                 "latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again.",
             ) from error
-        if not 200 <= answer.status < 300:
-            raise _model_error(container, answer.status, answer.body.decode("utf-8", errors="replace"))
-        return {
-            "Body": answer.body,
-            "ContentType": answer.content_type,
-            "InvokedProductionVariant": container.name,
-        }
 
     def _bring_up(self, endpoint: Endpoint, config: Record) -> None:
         fleet, problem = self._launch(endpoint, config)

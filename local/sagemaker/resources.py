@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from local import protocol
 from local.errors import AwsError
+from local.objects import split_uri
 from local.pages import page
 from local.scope import Scope
 
@@ -30,6 +31,16 @@ def arn_of(scope: Scope, kind: str, name: str) -> str:
 def refuse(message: str) -> NoReturn:
     """Raises ValidationException."""
     raise AwsError("ValidationException", message)
+
+
+def nothing_found(scope: Scope, uri: str, role: str) -> str:
+    """What jobs say of an input without objects."""
+    bucket = split_uri(uri)[0]
+    return (
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
+        f"exists in the selected region ({scope.region}), that objects exist under that S3 prefix, and that "
+        f'the role "{role}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+    )
 
 
 def kept(request: Mapping[str, Any], operation: str) -> Record:

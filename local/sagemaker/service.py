@@ -15,30 +15,37 @@ from local.sagemaker.endpoints import Endpoints
 from local.sagemaker.models import EndpointConfigs, Models
 from local.sagemaker.resources import ROLE_SERVICE, Record, arn_of, refuse
 from local.sagemaker.training import TrainingJobs
+from local.sagemaker.transform import TransformJobs
 from local.scope import Scope
 
 _MAX_TAGS = 50
 # The member that names what an operation works on, and the kind of resource that IAM policies name.
 _NAMED = {
     "TrainingJobName": "training-job",
+    "TransformJobName": "transform-job",
     "ModelName": "model",
     "EndpointName": "endpoint",
     "EndpointConfigName": "endpoint-config",
 }
 
 
-def training_capacity() -> Capacity:
-    """How many training jobs run at once: one for every two vCPUs, at least one."""
+# Models inside these requests are no resources of theirs.
+_MODEL_IS_NO_RESOURCE = frozenset({"CreateEndpointConfig", "CreateTransformJob"})
+
+
+def job_capacity() -> Capacity:
+    """How many jobs of one kind run at once: one for every two vCPUs, at least one."""
     return Capacity(max(1, (os.cpu_count() or 1) // 2))
 
 
 class SageMaker:
     """SageMaker in one scope."""
 
-    def __init__(self, scope: Scope, platform: Platform, capacity: Capacity) -> None:
+    def __init__(self, scope: Scope, platform: Platform, training: Capacity, transforming: Capacity) -> None:
         self._scope = scope
-        self.training = TrainingJobs(scope, platform, capacity)
+        self.training = TrainingJobs(scope, platform, training)
         self.models = Models(scope, platform)
+        self.transform = TransformJobs(scope, platform, self.models, transforming)
         self.configs = EndpointConfigs(scope, self.models)
         self.endpoints = Endpoints(scope, platform, self.models, self.configs)
         self._operations: dict[str, Callable[[Record], Record]] = {
@@ -46,6 +53,10 @@ class SageMaker:
             "DescribeTrainingJob": self.training.describe,
             "ListTrainingJobs": self.training.list_,
             "StopTrainingJob": self.training.stop,
+            "CreateTransformJob": self.transform.create,
+            "DescribeTransformJob": self.transform.describe,
+            "ListTransformJobs": self.transform.list_,
+            "StopTransformJob": self.transform.stop,
             "CreateModel": self.models.create,
             "DescribeModel": self.models.describe,
             "DeleteModel": self.models.delete,
@@ -99,7 +110,7 @@ class SageMaker:
         return {}
 
     def _tags(self, arn: str) -> list[dict[str, str]]:
-        for holder in (self.training, self.models, self.configs, self.endpoints):
+        for holder in (self.training, self.transform, self.models, self.configs, self.endpoints):
             tags = holder.tags(arn)
             if tags is not None:
                 return tags
@@ -123,8 +134,7 @@ class SageMaker:
         return [
             arn_of(self._scope, kind, request[member])
             for member, kind in _NAMED.items()
-            # The models inside a configuration are no resource of CreateEndpointConfig.
-            if member in request and not (operation == "CreateEndpointConfig" and member == "ModelName")
+            if member in request and not (member == "ModelName" and operation in _MODEL_IS_NO_RESOURCE)
         ]
 
 

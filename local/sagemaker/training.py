@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import threading
 import time
@@ -19,10 +20,21 @@ from local import roles
 from local.capacity import Capacity
 from local.endpoint import Credentials
 from local.errors import AwsError, ImagePullError, RoleError, TransferError
-from local.objects import MirroredDirectory, download_prefix, split_uri, upload_archive
+from local.metrics import Metric
+from local.objects import MirroredDirectory, download_prefix, upload_archive
 from local.platform import Platform
 from local.processes import ContainerProcess
-from local.sagemaker.resources import ROLE_SERVICE, Record, arn_of, event_detail, kept, listed, now, refuse
+from local.sagemaker.resources import (
+    ROLE_SERVICE,
+    Record,
+    arn_of,
+    event_detail,
+    kept,
+    listed,
+    nothing_found,
+    now,
+    refuse,
+)
 from local.scope import Scope
 from local.scratch import process_environment
 
@@ -33,7 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("local.sagemaker.training")
 
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+LOG_GROUP = METRIC_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 _HOST = "algo-1"
 _STOP_SECONDS = 120.0
 _CHECKPOINT_SECONDS = 5.0
@@ -70,20 +82,26 @@ class TrainingJob:
         """A member of the AlgorithmSpecification."""
         return self.record["AlgorithmSpecification"].get(name)
 
-    def measure(self, line: str) -> None:
-        """Reads the metrics that MetricDefinitions describe out of a log line; the last value stays."""
+    def measure(self, line: str) -> dict[str, float]:
+        """The metrics that MetricDefinitions find in a log line; of each the last value stays."""
+        found = {}
         for definition in self.specification("MetricDefinitions") or []:
             match = re.search(definition["Regex"], line)
             if match and match.groups():
                 try:
                     value = float(match.group(1))
-                except ValueError:
+                except (TypeError, ValueError):
                     continue
+                # CloudWatch takes no NaN and no infinity, and JSON has none.
+                if not math.isfinite(value):
+                    continue
+                found[definition["Name"]] = value
                 self.metrics[definition["Name"]] = {
                     "MetricName": definition["Name"],
                     "Value": value,
                     "Timestamp": now(),
                 }
+        return found
 
 
 class TrainingJobs:
@@ -228,9 +246,17 @@ class TrainingJobs:
             self._scope.region, LOG_GROUP, f"{job.name}/{_HOST}-{int(time.time())}"
         )
 
+        dimensions = (("TrainingJobName", job.name),)
+
         def on_line(line: str) -> None:
             log.write(line)
-            job.measure(line)
+            if found := job.measure(line):
+                self._platform.metrics.put(
+                    {
+                        Metric(self._scope.region, METRIC_NAMESPACE, name, "None", dimensions): value
+                        for name, value in found.items()
+                    }
+                )
 
         with self._lock:
             process = self._platform.processes.start(
@@ -305,14 +331,8 @@ class TrainingJobs:
                     f'"{job.record["RoleArn"]}" may read {uri}'
                 ) from error
             if not count:
-                bucket = split_uri(uri)[0]
-                raise TransferError(
-                    f'Data download failed:No S3 objects found under S3 URL "{uri}" given in input data '
-                    "source. Please ensure that the bucket exists in the selected region "
-                    f"({self._scope.region}), that objects exist under that S3 prefix, and that the role "
-                    f'"{job.record["RoleArn"]}" has '
-                    f'"s3:ListBucket" permissions on bucket "{bucket}".'
-                )
+                missing = nothing_found(self._scope, uri, job.record["RoleArn"])
+                raise TransferError(f"Data download failed:{missing}")
 
     def _checkpoints(self, job: TrainingJob, root: Path, s3: S3Client) -> MirroredDirectory | None:
         config = job.record.get("CheckpointConfig")
@@ -413,6 +433,11 @@ def _check(request: Mapping[str, Any]) -> None:
         refuse(
             "The AWS on this machine trains with images only: AlgorithmSpecification.TrainingImage is missing"
         )
+    for definition in specification.get("MetricDefinitions") or []:
+        try:
+            re.compile(definition["Regex"])
+        except re.error as error:
+            refuse(f"MetricDefinitions: the regular expression of {definition['Name']} is invalid: {error}")
     stopping = request["StoppingCondition"]
     stopping.setdefault("MaxRuntimeInSeconds", 86_400)
     runtime = stopping["MaxRuntimeInSeconds"]

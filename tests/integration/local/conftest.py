@@ -18,6 +18,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from local.images import DEFAULT_IMAGES
+
 Found = TypeVar("Found")
 
 CONTAINERS = Path(__file__).with_name("containers")
@@ -138,7 +140,10 @@ def free_port() -> int:
 
 
 def images_file(folder: Path) -> Path:
-    """Images `…/test-batch:*`, `…/test-algorithm:*` and `…/object-detection:1`, which are our scripts."""
+    """Images `…/test-batch:*`, `…/test-algorithm:*` and `…/object-detection:1`, which are our scripts.
+
+    Those of images.toml follow; the first that matches is taken.
+    """
     entries = [
         ("*test-batch:*", {"run": ["batch_job.py"]}),
         (
@@ -156,7 +161,7 @@ def images_file(folder: Path) -> Path:
         for key, (script, *rest) in commands.items():
             text += f"{key} = {json.dumps([str(CONTAINERS / script), *rest])}\n"
     file = folder / "images.toml"
-    file.write_text(text)
+    file.write_text(text + DEFAULT_IMAGES.read_text())
     return file
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -340,3 +341,65 @@ class TestPolicyConditions:
         bare = aws.client("logs", aws.user({"Effect": "Allow", "Action": actions, "Resource": arn}))
         with pytest.raises(ClientError, match=f"{group}:log-stream:s"):
             bare.get_log_events(logGroupName=group, logStreamName="s")
+
+
+class TestAlarms:
+    @pytest.fixture
+    def alarm(self, aws: Any, named: Any) -> Callable[..., str]:
+        def make(service: str, **changes: Any) -> str:
+            name: str = named("alarm")
+            aws.client("cloudwatch").put_metric_alarm(
+                AlarmName=name,
+                Namespace="Test/Alarms",
+                MetricName="Errors",
+                Dimensions=[{"Name": "Service", "Value": service}],
+                **{
+                    "Statistic": "Sum",
+                    "Period": 60,
+                    "EvaluationPeriods": 1,
+                    "Threshold": 1,
+                    "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+                    **changes,
+                },
+            )
+            return name
+
+        return make
+
+    @pytest.fixture
+    def put(self, aws: Any) -> Callable[..., None]:
+        def send(service: str, value: float, seconds_ago: float = 0) -> None:
+            datum = {
+                "MetricName": "Errors",
+                "Dimensions": [{"Name": "Service", "Value": service}],
+                "Timestamp": time.time() - seconds_ago,
+                "Value": value,
+            }
+            aws.client("cloudwatch").put_metric_data(Namespace="Test/Alarms", MetricData=[datum])
+
+        return send
+
+    @pytest.fixture
+    def state(self, aws: Any) -> Callable[[str], str]:
+        def look(name: str) -> str:
+            (found,) = aws.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+            value: str = found["StateValue"]
+            return value
+
+        return look
+
+    def test_they_look_at_their_own_dimensions(self, alarm: Any, put: Any, state: Any, named: Any) -> None:
+        one, two = named("one"), named("two")
+        first, second = alarm(one), alarm(two, TreatMissingData="notBreaching")
+        put(one, 1)
+        assert (state(first), state(second)) == ("ALARM", "OK")
+
+    def test_they_look_at_each_period_by_itself(self, alarm: Any, put: Any, state: Any, named: Any) -> None:
+        service = named("service")
+        put(service, 1, 70)
+        put(service, 1, 10)
+        # Two errors in two periods are one in each.
+        assert state(alarm(service, Threshold=2, EvaluationPeriods=2)) == "OK"
+        assert state(alarm(service, Threshold=1, EvaluationPeriods=2)) == "ALARM"
+        put(service, 1, 130)
+        assert state(alarm(service, Threshold=1, EvaluationPeriods=4, DatapointsToAlarm=3)) == "ALARM"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
 import tarfile
@@ -170,6 +171,27 @@ class TestTraining:
         assert metric["MetricName"] == "validation:mAP"
         assert metric["Value"] == pytest.approx(0.4321)
 
+    def test_metrics_are_in_cloudwatch_too(self, train: Any, aws: Any, wait: Any) -> None:
+        definitions = [{"Name": "validation:mAP", "Regex": r"validation mAP <score>=\((\S+)\)"}]
+        specification = {
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": definitions,
+        }
+        job = train(AlgorithmSpecification=specification)
+        query = {
+            "Namespace": "/aws/sagemaker/TrainingJobs",
+            "MetricName": "validation:mAP",
+            "Dimensions": [{"Name": "TrainingJobName", "Value": job["TrainingJobName"]}],
+            "StartTime": job["CreationTime"] - datetime.timedelta(minutes=1),
+            "EndTime": job["CreationTime"] + datetime.timedelta(minutes=5),
+            "Period": 60,
+            "Statistics": ["Average", "SampleCount"],
+        }
+        (point,) = wait(lambda: aws.client("cloudwatch").get_metric_statistics(**query)["Datapoints"])
+        assert point["Average"] == pytest.approx(0.4321)
+        assert point["SampleCount"] == 1
+
     def test_the_failure_file_is_the_reason(self, train: Any, aws: Any) -> None:
         job = train("fail")
         assert job["TrainingJobStatus"] == "Failed"
@@ -252,6 +274,16 @@ class TestTraining:
             (
                 {"AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "Tape"}},
                 r"enum value set: \[Pipe, File, FastFile\]",
+            ),
+            (
+                {
+                    "AlgorithmSpecification": {
+                        "TrainingImage": IMAGE,
+                        "TrainingInputMode": "File",
+                        "MetricDefinitions": [{"Name": "loss", "Regex": "loss=("}],
+                    }
+                },
+                "regular expression of loss is invalid",
             ),
             ({"HyperParameters": {str(n): "" for n in range(101)}}, "less than or equal to 100"),
             ({"RoleArn": "arn:aws:iam::000000000000:role/nobody"}, "Could not assume role"),
@@ -384,6 +416,55 @@ class TestEndpoints:
                 return False
 
         assert wait(answers)
+
+    def test_invocations_are_measured_and_server_errors_set_off_an_alarm(
+        self, aws: Any, sagemaker: Any, configured: Any, settled: Any, named: Any, wait: Any
+    ) -> None:
+        config, name, alarm = configured(version="1"), named("endpoint"), named("alarm")
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+        settled(name)
+        cloudwatch, runtime = aws.client("cloudwatch"), aws.client("sagemaker-runtime")
+        dimensions = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": config}]
+        cloudwatch.put_metric_alarm(
+            AlarmName=alarm,
+            Namespace="AWS/SageMaker",
+            MetricName="Invocation5XXErrors",
+            Dimensions=dimensions,
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+        )
+
+        def is_in(state: str) -> bool:
+            (found,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+            return bool(found["StateValue"] == state)
+
+        def summed(metric: str, stat: str = "Sum") -> float:
+            now = datetime.datetime.now(datetime.UTC)
+            look_at = {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions}
+            query = {"Id": "m", "MetricStat": {"Metric": look_at, "Period": 3600, "Stat": stat}}
+            found = cloudwatch.get_metric_data(
+                MetricDataQueries=[query],
+                StartTime=now - datetime.timedelta(hours=1),
+                EndTime=now + datetime.timedelta(minutes=1),
+            )
+            return float(sum(found["MetricDataResults"][0]["Values"]))
+
+        for body in (b"x", b"y"):
+            runtime.invoke_endpoint(EndpointName=name, Body=body)
+        with pytest.raises(ClientError, match="415"):
+            runtime.invoke_endpoint(EndpointName=name, Body=b"bad")
+        wait(lambda: is_in("OK"))
+        with pytest.raises(ClientError, match="500"):
+            runtime.invoke_endpoint(EndpointName=name, Body=b"broken")
+        wait(lambda: is_in("ALARM"))
+        metrics = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors")
+        assert [summed(metric) for metric in metrics] == [4.0, 1.0, 1.0, 2.0]
+        assert summed("ModelLatency", "SampleCount") == 4.0
+        assert summed("ModelLatency") >= 4.0
+        assert summed("OverheadLatency", "Minimum") >= 0.0
 
     def test_its_log_has_its_own_group(self, aws: Any, endpoint: tuple[str, str], wait: Any) -> None:
         group = f"/aws/sagemaker/Endpoints/{endpoint[0]}"

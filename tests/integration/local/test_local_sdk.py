@@ -1,4 +1,7 @@
-"""The official SageMaker SDK (v2) as an independent client: what the birds notebook does, step by step."""
+"""The official SageMaker SDK (v2) as an independent client.
+
+What the birds notebook does, step by step, and a batch transform through the real detector.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,22 @@ import io
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from detector.anchors import AnchorPlan, Level
+from detector.architecture import build_network
+from detector.artefact import Description, write_artefact
+from detector.hyperparameters import SMALL_NETWORK
+from detector.inference import Detector
+from detector.mxnet_runtime import mx
+from detector.serving import MAX_BODY_MEGABYTES, prediction
+from detector.weights import take_weights
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("sagemaker") is None, reason="the SageMaker SDK is not installed"
@@ -62,17 +77,44 @@ print(json.dumps({"account": account, "model_data": attached.model_data, "answer
 """
 
 
-def test_fit_attach_deploy_predict(aws: Any, tmp_path: Path, named: Any) -> None:
-    bucket = aws.bucket()
-    aws.client("s3").upload_fileobj(io.BytesIO(b"records"), bucket, "train/train.rec")
-    role = aws.role({"Effect": "Allow", "Action": ["s3:*", "logs:*"], "Resource": "*"})
-    (tmp_path / "sitecustomize.py").write_text(SHIM)
-    config = tmp_path / "config.yaml"
+TRANSFORM = """
+import json, sys, time
+import boto3, sagemaker
+from sagemaker.transformer import Transformer
+role, bucket, image = sys.argv[1:]
+session = sagemaker.Session()
+model = sagemaker.model.Model(
+    image, model_data=f"s3://{bucket}/model/model.tar.gz", role=role, sagemaker_session=session)
+transformer = model.transformer(
+    instance_count=1, instance_type="ml.m5.xlarge", strategy="SingleRecord", accept="application/json",
+    output_path=f"s3://{bucket}/out")
+transformer.transform(
+    f"s3://{bucket}/pictures/", content_type="image/jpeg", split_type="None", wait=False, logs=False,
+    model_client_config={"InvocationsTimeoutInSeconds": 60, "InvocationsMaxRetries": 1})
+job = transformer.latest_transform_job.name
+client = boto3.client("sagemaker")
+deadline = time.monotonic() + 90
+def describe():
+    return client.describe_transform_job(TransformJobName=job)
+while describe()["TransformJobStatus"] == "InProgress":
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
+session.logs_for_transform_job(job, poll=0)
+attached = Transformer.attach(job, sagemaker_session=session)
+session.wait_for_transform_job(attached.latest_transform_job.name, poll=0)
+print(json.dumps({"description": describe(), "output_path": attached.output_path}, default=str))
+"""
+
+
+def run(aws: Any, folder: Path, program: str, *arguments: str) -> tuple[dict[str, Any], str]:
+    """Runs a program of the SDK with nothing but an endpoint and keys: (its last line, all it printed)."""
+    (folder / "sitecustomize.py").write_text(SHIM)
+    config = folder / "config.yaml"
     config.write_text("SchemaVersion: '1.0'\nSageMaker: {PythonSDK: {Modules: {TelemetryOptOut: true}}}\n")
     environment = {
         "PATH": str(Path(sys.executable).parent),
-        "HOME": str(tmp_path),
-        "PYTHONPATH": str(tmp_path),
+        "HOME": str(folder),
+        "PYTHONPATH": str(folder),
         "AWS_ENDPOINT_URL": aws.url,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",
@@ -82,17 +124,71 @@ def test_fit_attach_deploy_predict(aws: Any, tmp_path: Path, named: Any) -> None
         "NO_PROXY": "127.0.0.1",
     }
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, role, bucket],
+        [sys.executable, "-c", program, *arguments],
         env=environment,
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    seen = json.loads(ended.stdout.splitlines()[-1])
+    return json.loads(ended.stdout.splitlines()[-1]), ended.stdout
+
+
+@pytest.fixture
+def bucket(aws: Any) -> str:
+    name: str = aws.bucket()
+    return name
+
+
+@pytest.fixture
+def role(aws: Any) -> str:
+    arn: str = aws.role({"Effect": "Allow", "Action": ["s3:*", "logs:*"], "Resource": "*"})
+    return arn
+
+
+def test_fit_attach_deploy_predict(aws: Any, tmp_path: Path, bucket: str, role: str) -> None:
+    aws.client("s3").upload_fileobj(io.BytesIO(b"records"), bucket, "train/train.rec")
+    seen, _ = run(aws, tmp_path, PROGRAM, role, bucket)
     assert seen["account"] == "000000000000"
     assert seen["model_data"].startswith(f"s3://{bucket}/output/object-detection")
     assert seen["answer"]["type"] == "image/jpeg"
     assert seen["answer"]["model"]["num_classes"] == "5"
+
+
+def picture(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (80 + 10 * seed, 120, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG")
+    return file.getvalue()
+
+
+def test_transform_through_the_detector(aws: Any, tmp_path: Path, bucket: str, role: str) -> None:
+    plan = AnchorPlan(96, (Level(16, ((0.2, 0.2), (0.3, 0.15))), Level(32, ((0.5, 0.5),))))
+    mx.random.seed(0)
+    network = build_network(SMALL_NETWORK, 2, plan)
+    description = Description(SMALL_NETWORK, 2, plan, 0.45, 0.5, 10, 3, 0.75)
+    write_artefact(tmp_path / "model", description, network, take_weights(network))
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "model", arcname=".")
+    s3 = aws.client("s3")
+    s3.upload_file(str(tmp_path / "model.tar.gz"), bucket, "model/model.tar.gz")
+    pictures = {f"{'deep/' * (seed % 2)}{seed}.jpg": picture(seed) for seed in range(4)}
+    for name, content in pictures.items():
+        s3.put_object(Bucket=bucket, Key=f"pictures/{name}", Body=content)
+
+    seen, printed = run(aws, tmp_path, TRANSFORM, role, bucket, "registry.example/nestbox-detector:1")
+
+    assert seen["description"]["TransformJobStatus"] == "Completed"
+    assert seen["output_path"] == f"s3://{bucket}/out"
+    assert "ready: " in printed
+    # What the container says about itself, since the request says nothing.
+    assert f"MaxPayloadInMB={MAX_BODY_MEGABYTES}, BatchStrategy=SINGLE_RECORD" in printed
+    detector = Detector.load(tmp_path / "model")
+    for name, content in pictures.items():
+        answer = json.loads(s3.get_object(Bucket=bucket, Key=f"out/{name}.out")["Body"].read())
+        expected = prediction(detector.detect(content))["prediction"]
+        assert expected
+        np.testing.assert_allclose(answer["prediction"], expected, atol=1e-4)
+    detector.close()

@@ -1,7 +1,10 @@
 """A serving container for tests: `serve.py ROOT PORT`, behaviour by the model's `behaviour`."""
 
 import json
+import os
 import sys
+import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -10,13 +13,18 @@ model = json.loads((root / "model" / "weights.json").read_text())
 print(f"serving {model}", flush=True)
 if model.get("behaviour") == "crash":
     sys.exit(1)
+pairs = threading.Barrier(2)
+failed: set[bytes] = set()
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._answer(200 if self.path == "/ping" else 404, b"")
+        if self.path == "/execution-parameters" and "parameters" in model:
+            self._answer(200, json.dumps(model["parameters"]).encode())
+        else:
+            self._answer(200 if self.path == "/ping" else 404, b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -24,9 +32,23 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(415, b"no picture")
         elif body == b"die":
             sys.stdout.flush()
-            import os
-
             os._exit(1)
+        elif body == b"broken" or (body.startswith(b"flaky") and body not in failed):
+            failed.add(body)
+            self._answer(500, b"out of order")
+        elif body == b"sleep":
+            print("sleeping", flush=True)
+            time.sleep(120)
+        elif body.startswith(b"pair"):
+            pairs.wait(20)
+            self._answer(200, body)
+        elif body == b"environment":
+            found = {
+                name: value for name, value in os.environ.items() if name.startswith(("SAGEMAKER", "MY"))
+            }
+            self._answer(200, json.dumps(found).encode())
+        elif self.headers["Content-Type"] == "text/csv":
+            self._answer(200, body.upper())
         else:
             answer = {
                 "model": model,
