@@ -14,7 +14,7 @@ DEV := .venv
 SETUP := $(STATE)/stamp/dev $(STATE)/stamp/sam $(STATE)/stamp/detector $(STATE)/stamp/dataprep
 LOCKS := requirements/dev requirements/sam layers/dependencies/requirements layers/imaging/requirements \
          detector/requirements dataprep_job/requirements
-PACKAGES := layers/nestbox/python/nestbox cli local dataprep_job detector benchmarks
+PACKAGES := layers/nestbox/python/nestbox evaluation cli local dataprep_job detector benchmarks
 
 .PHONY: help
 help: ## List the targets
