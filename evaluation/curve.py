@@ -49,17 +49,14 @@ class Curve:
         at = np.searchsorted(self.recall, _ELEVEN_RECALLS, "left")
         return float(np.append(self.falling, 0.0)[at].sum() / len(_ELEVEN_RECALLS))
 
-    def points(self, most: int = 200) -> list[tuple[float, float, float]]:
+    def points(self, most: int) -> list[tuple[float, float, float]]:
         """Return at most `most` points (recall, precision, score), evenly spread over ranks, both ends in.
 
         Of equal scores only the last counts: no threshold can part them.
         """
         ends = self.cuts()
-        chosen = (
-            ends[np.unique(np.linspace(0, len(ends) - 1, most).round().astype(np.int64))]
-            if len(ends)
-            else ends
-        )
+        spread = np.linspace(0, len(ends) - 1, min(most, len(ends)))
+        chosen = ends[spread.round().astype(np.int64)]
         return list(
             zip(
                 self.recall[chosen].tolist(),

@@ -57,8 +57,13 @@ class Summary:
     classes: tuple[ClassScore, ...]
     confusion: Integers
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values for a JSON document; curves have at most 200 points."""
+    @property
+    def thresholds(self) -> list[float]:
+        """Return the operating threshold of each class, in id order."""
+        return [one.operating.threshold for one in self.classes]
+
+    def to_json(self, points: int = 200) -> dict[str, Any]:
+        """Return plain values for a JSON document; curves have at most `points` points (0: none)."""
         classes = []
         for one in self.classes:
             values = {name: getattr(one, name) for name in ("name", "boxes", "detections", "ap", "ap_11")}
@@ -66,7 +71,7 @@ class Summary:
                 "mean_overlap": one.mean_overlap,
                 "coco": asdict(one.coco),
                 "operating": asdict(one.operating),
-                "curve": one.curve.points(),
+                "curve": one.curve.points(points),
             }
             classes.append(values)
         totals = ("overlap", "pictures", "boxes", "detections", "unusable", "map", "map_11", "mean_overlap")
