@@ -3,7 +3,7 @@
 import numpy as np
 
 from evaluation.boxes import Booleans, Floats, Found, Integers, Truth, overlapping
-from evaluation.matching import VocMatches
+from evaluation.matching import VocMatches, show
 
 
 def confusion_matrix(
@@ -25,12 +25,10 @@ def confusion_matrix(
     """
     classes = len(thresholds)
     matrix = np.zeros((classes + 1, classes + 1), np.int64)
-    shown = found.score >= np.append(thresholds, np.inf)[np.minimum(found.class_id, classes)]
-    correct = shown & matches.correct
-    missed = np.ones(len(truth), bool)
-    missed[matches.box[correct]] = False
-    matrix[np.arange(classes), np.arange(classes)] = np.bincount(found.class_id[correct], minlength=classes)
-    _pair_leftovers(found, truth, shown & ~correct, missed, overlap, matrix)
+    shown = show(found, truth, matches, thresholds)
+    correct = np.bincount(found.class_id[shown.correct], minlength=classes)
+    matrix[np.arange(classes), np.arange(classes)] = correct
+    _pair_leftovers(found, truth, shown.wrong, shown.missed, overlap, matrix)
     return matrix
 
 

@@ -1,4 +1,4 @@
-"""Which detection found which box. Two rules, because two numbers are reported.
+"""Which detection found which box, and what a person sees of it. Two rules, because two numbers are reported.
 
 Pascal VOC: a detection speaks of the box it overlaps most; if a better one found that box already it is a
 mistake, even where a neighbour is free. COCO: it may take the best box that is still free.
@@ -42,6 +42,28 @@ def match_as_voc(found: Found, truth: Truth, overlap: float) -> VocMatches:
         box[near.found[claims]] = near.truth[claims]
         achieved[near.found[claims]] = near.overlap[claims]
     return VocMatches(box, achieved)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a model that hides low scores gets right and wrong.
+
+    correct and wrong: of each detection (n,), both False where it is hidden. missed: of each box (m,).
+    """
+
+    correct: Booleans
+    wrong: Booleans
+    missed: Booleans
+
+
+def show(found: Found, truth: Truth, matches: VocMatches, thresholds: Floats) -> Shown:
+    """Hide the detections below their class's threshold (classes,); classes beyond it are hidden."""
+    least = np.append(thresholds, np.inf)[np.minimum(found.class_id, len(thresholds))]
+    shown = found.score >= least
+    correct = shown & matches.correct
+    missed = np.ones(len(truth), bool)
+    missed[matches.box[correct]] = False
+    return Shown(correct, shown & ~correct, missed)
 
 
 class CocoMatcher:

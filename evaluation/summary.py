@@ -11,7 +11,7 @@ from evaluation.coco import CocoScore, mean, mean_score, score_as_coco
 from evaluation.confusion import confusion_matrix
 from evaluation.curve import Curve, curves
 from evaluation.errors import EvaluationError
-from evaluation.matching import VocMatches, match_as_voc
+from evaluation.matching import VocMatches, match_as_voc, show
 from evaluation.operating import OperatingPoint, operating_points
 
 OVERLAP = 0.5
@@ -119,8 +119,8 @@ def summarise(found: Found, truth: Truth, classes: Sequence[str], overlap: float
     operating = operating_points(by_class)
     thresholds = np.array([point.threshold for point in operating])
     coco = score_as_coco(found, truth, len(classes))
-    shown = matches.correct & (found.score >= thresholds[found.class_id])
-    overlaps, class_of = matches.overlap[shown], found.class_id[shown]
+    correct = show(found, truth, matches, thresholds).correct
+    overlaps, class_of = matches.overlap[correct], found.class_id[correct]
     scores = tuple(
         ClassScore(
             name=name,
