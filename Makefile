@@ -14,7 +14,7 @@ DEV := .venv
 SETUP := $(STATE)/stamp/dev $(STATE)/stamp/sam $(STATE)/stamp/detector $(STATE)/stamp/dataprep
 LOCKS := requirements/dev requirements/sam layers/dependencies/requirements layers/imaging/requirements \
          detector/requirements dataprep_job/requirements
-PACKAGES := layers/nestbox/python/nestbox cli local dataprep_job detector benchmarks
+PACKAGES := layers/nestbox/python/nestbox evaluation cli local dataprep_job detector benchmarks
 
 .PHONY: help
 help: ## List the targets
@@ -99,9 +99,9 @@ format: setup ## Format the code
 docs: setup ## Write docs/defects.md from the registry of defects
 	@$(DEV)/bin/python -m dataprep_job.defect_kinds > docs/defects.md
 
-.PHONY: bench bench-pack bench-detector bench-api bench-runs
-bench: bench-pack bench-detector bench-api bench-runs ## Measure everything against its goal
-bench-pack bench-detector bench-api: bench-%: setup
+.PHONY: bench bench-pack bench-detector bench-api bench-evaluation bench-runs
+bench: bench-pack bench-detector bench-api bench-evaluation bench-runs ## Measure everything against its goal
+bench-pack bench-detector bench-api bench-evaluation: bench-%: setup
 	@$(DEV)/bin/python -m benchmarks $*
 
 # Measures the runs of the stack that is up, so there must be one.

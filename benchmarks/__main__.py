@@ -12,6 +12,7 @@ PARTS = {
     "pack": "our packing against the notebook's way, in one run",
     "detector": "training images/s against pure compute",
     "api": "what the /detect handler adds to the model's answer",
+    "evaluation": "seconds that judging two models takes",
     "runs": "what orchestration adds to the work of a run",
 }
 

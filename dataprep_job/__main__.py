@@ -1,4 +1,4 @@
-"""Command line of the data preparation image: `python -m dataprep_job prepare|plan|slice|merge …`."""
+"""Command line of the data preparation image: `python -m dataprep_job prepare|plan|slice|merge|evaluate`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dataprep_job.archive_source import open_archives
 from dataprep_job.errors import DataPrepError, LocationError, SourceError
+from dataprep_job.evaluate import Comparison, Model, evaluate
 from dataprep_job.file_source import FolderSource, RangedSource
 from dataprep_job.prepare import Order, prepare
 from dataprep_job.progress import say_on_stdout
@@ -33,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        _COMMANDS[options.command](_order(options), options)
+        if options.command == "evaluate":
+            evaluate(_comparison(options), say_on_stdout)
+        else:
+            _COMMANDS[options.command](_order(options), options)
     except DataPrepError as error:
         print(f"{options.command} failed: {error}", file=sys.stderr, flush=True)
         return 1
@@ -84,7 +88,47 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "slice":
             command.add_argument("--index", type=int, help=f"which slice, from 0; else {ARRAY_INDEX} says so")
+    _add_comparison(commands.add_parser("evaluate", help="judge a candidate, against the champion if any"))
     return parser
+
+
+def _add_comparison(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Judge a candidate on the pictures that its preparation held out, less those that the champion was "
+        "trained on, from the answers of batch transform. Exits 0 once report.json is written."
+    )
+    command.add_argument("--run", required=True, help="run id of the candidate")
+    command.add_argument("--dataset", required=True, help="dataset name")
+    command.add_argument("--source", required=True, help="s3://bucket/datasets/NAME/, or a folder")
+    command.add_argument("--snapshot", default=NO_PREVIOUS, help="of the candidate's run; '-' for a folder")
+    command.add_argument("--preparation", required=True, help="output of the candidate's preparation")
+    command.add_argument("--answers", required=True, help="output of the candidate's transform job")
+    command.add_argument("--champion-preparation", default=NO_PREVIOUS, help="'-' where there is no champion")
+    command.add_argument("--champion-answers", default=NO_PREVIOUS, help="'-' where there is no champion")
+    command.add_argument("--output", required=True, help="s3://bucket/prefix/, or a folder")
+
+
+def _comparison(options: argparse.Namespace) -> Comparison:
+    champion = None
+    given = [address != NO_PREVIOUS for address in (options.champion_preparation, options.champion_answers)]
+    if any(given):
+        if not all(given):
+            raise LocationError(
+                "A champion needs both --champion-preparation and --champion-answers, or '-' for both."
+            )
+        champion = _model(options.champion_answers, options.champion_preparation)
+    return Comparison(
+        run=options.run,
+        dataset=options.dataset,
+        source=open_archives(_open_source(options.source, options.snapshot)),
+        candidate=_model(options.answers, options.preparation),
+        champion=champion,
+        output=open_storage(options.output),
+    )
+
+
+def _model(answers: str, preparation: str) -> Model:
+    return Model(open_storage(answers), open_storage(preparation), preparation)
 
 
 def _add_order(command: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The commands of the container: `python -m detector train` and `python -m detector serve`."""
+"""The commands of the container, `train` and `serve`, and `evaluate`, which scores a model on a dataset."""
 
 import argparse
 import json
@@ -21,9 +21,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_argument("--root", type=Path, default=Path("/opt/ml"), help="stands for /opt/ml")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on; a container needs 0.0.0.0")
     serve.add_argument("--port", type=int, default=8080)
+    evaluate = commands.add_parser("evaluate", help="score a model on a RecordIO file")
+    evaluate.add_argument("--model", type=Path, required=True, help="a model's folder, or its model.tar.gz")
+    evaluate.add_argument("--data", type=Path, required=True, help="a .rec file with boxes as labels")
+    evaluate.add_argument("--classes", type=Path, help="classes.json, the names in id order")
+    evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    evaluate.add_argument("--out", type=Path, help="also write the JSON to a file")
     options = parser.parse_args(arguments)
+    # Imports come late: --help should not load MXNet.
+    if options.command == "evaluate":
+        from detector.model_evaluation import run_evaluation
+
+        return run_evaluation(
+            options.model, options.data, options.classes, as_json=options.json, out=options.out
+        )
     layout = OptMl(options.root)
-    # Imported late: --help should not load MXNet.
     if options.command == "train":
         from detector.training_job import run_training_job
 

@@ -1,4 +1,4 @@
-"""Mean average precision of a network over a held-out dataset."""
+"""Scoring a network on a held-out dataset: every epoch by mean average precision, a model by everything."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.boxes import Corners, Labels, intersection_over_union
+from detector.boxes import Corners, Labels
 from detector.detections import Detections, select
+from detector.errors import ImageError
 from detector.image_memory import ImageMemory
-from detector.images import fill_planes
+from detector.images import fill_planes, stored_size
 from detector.mxnet_runtime import mx
+from detector.recordio_dataset import Sample
+from evaluation.boxes import Truth, gather_found, gather_truth
+from evaluation.summary import OVERLAP, Summary, summarise, voc_curves
 
 _BATCH = 32
 
 
 @dataclass(frozen=True)
 class Score:
-    """Average precision of every class that occurs in the held-out labels, and their mean."""
+    """Average precision (all points) of every class that occurs in the held-out labels, and their mean."""
 
     by_class: dict[int, float]
 
@@ -29,47 +33,31 @@ class Score:
         return sum(self.by_class.values()) / len(self.by_class)
 
 
-def average_precision(scores: npt.NDArray[np.float32], correct: npt.NDArray[np.bool_], boxes: int) -> float:
-    """Return the area under the precision-recall curve, precision made falling from the right (all points).
+def score(detections: Sequence[Detections], truth: Truth, overlap: float) -> Score:
+    """Score the detections of a dataset's images against its boxes, of which there must be one at least."""
+    found = gather_found(detections)
+    classes = 1 + max(int(boxes.class_id.max(initial=0)) for boxes in (found, truth))
+    _, by_class = voc_curves(found, truth, overlap, classes)
+    return Score({class_id: curve.area() for class_id, curve in enumerate(by_class) if curve.boxes})
 
-    scores and correct: one entry per detection of a class; boxes: how many there were to find, at least 1.
+
+def summarise_samples(
+    detections: Sequence[Detections], samples: Sequence[Sample], classes: Sequence[str]
+) -> Summary:
+    """Return everything about a model that found `detections` in `samples`, its thresholds included.
+
+    classes: names in id order. Raises EvaluationError where there is no box, ImageError where a sample is no
+    image.
     """
-    hits = np.cumsum(correct[np.argsort(-scores, kind="stable")])
-    precision = hits / np.arange(1, len(hits) + 1)
-    falling = np.maximum.accumulate(precision[::-1])[::-1]
-    gained = np.diff(hits, prepend=0)
-    return float((gained * falling).sum() / boxes)
-
-
-def find_correct(detections: Detections, labels: Labels, overlap: float) -> npt.NDArray[np.bool_]:
-    """Say of each detection of one image, best first, whether it is the first to find a box of its class."""
-    correct = np.zeros(len(detections), bool)
-    if not len(labels) or not len(detections):
-        return correct
-    overlaps = intersection_over_union(detections[:, 2:], labels[:, 1:])
-    overlaps[detections[:, :1] != labels[None, :, 0]] = 0
-    nearest = overlaps.argmax(axis=1)
-    near_enough = overlaps[np.arange(len(detections)), nearest] >= overlap
-    # As in Pascal VOC, a second detection of the same box is a mistake, not a find of its neighbour.
-    claims = nearest[near_enough]
-    first = np.zeros(len(claims), bool)
-    first[np.unique(claims, return_index=True)[1]] = True
-    correct[near_enough] = first
-    return correct
-
-
-def score(detections: Sequence[Detections], labels: Sequence[Labels], overlap: float) -> Score:
-    """Score the detections of a dataset's images against their labels. Needs at least one labelled box."""
-    found = np.concatenate(detections)
-    correct = np.concatenate(
-        [find_correct(one, truth, overlap) for one, truth in zip(detections, labels, strict=True)]
-    )
-    classes, counts = np.unique(np.concatenate([truth[:, 0] for truth in labels]), return_counts=True)
-    by_class = {}
-    for class_id, boxes in zip(classes, counts, strict=True):
-        of_class = found[:, 0] == class_id
-        by_class[int(class_id)] = average_precision(found[of_class, 1], correct[of_class], int(boxes))
-    return Score(by_class)
+    sizes = []
+    for sample in samples:
+        # Sides may be swapped against what is displayed; neither overlaps nor areas change by that.
+        size = stored_size(sample.payload)
+        if size is None:
+            raise ImageError(f"{sample.origin} holds no JPEG or PNG image")
+        sizes.append(size)
+    truth = gather_truth([sample.labels for sample in samples], sizes)
+    return summarise(gather_found(detections, sizes), truth, classes, OVERLAP)
 
 
 class Evaluator:
@@ -87,7 +75,7 @@ class Evaluator:
     ) -> None:
         """`images` must hand out squares of `size` pixels (see `images.to_square`)."""
         self._images = images
-        self._labels = labels
+        self._truth = gather_truth(labels)
         self._anchors = anchors
         self._nms_threshold = nms_threshold
         self._overlap_threshold = overlap_threshold
@@ -97,12 +85,17 @@ class Evaluator:
 
     def evaluate(self, network: Any, should_stop: Callable[[], bool]) -> Score | None:
         """Return the network's score, or None when `should_stop` became true before the end."""
+        detections = self.detect(network, should_stop)
+        return None if detections is None else score(detections, self._truth, self._overlap_threshold)
+
+    def detect(self, network: Any, should_stop: Callable[[], bool]) -> list[Detections] | None:
+        """Return what the network finds in each image, or None when `should_stop` became true."""
         detections: list[Detections] = []
         for answers in self._answers(network):
             if should_stop():
                 return None
             detections += self._pool.map(self._select, *answers)
-        return score(detections, self._labels, self._overlap_threshold)
+        return detections
 
     def _answers(self, network: Any) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
         size = len(self._planes)

@@ -31,12 +31,8 @@ def report_page(report: CheckReport, title: str, subtitle: str, note: str = "") 
     groups = group_defects(report.defects)
     classes = list(report.classes)
     pictures = "".join(sample(one, classes) for one in report.pictured)
-    parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        f"<title>{text(title)}: data report</title><style>{_STYLE}</style></head><body><main>",
+    return document(
+        f"{title}: data report",
         header(report, title, subtitle, note),
         outcome(report, groups, note),
         defect_sections(groups, report.exhibits, classes),
@@ -45,6 +41,24 @@ def report_page(report: CheckReport, title: str, subtitle: str, note: str = "") 
         contents.classes(report),
         contents.sizes(report),
         section("samples", "Sample pictures", f'<div class="samples">{pictures}</div>' if pictures else ""),
+    )
+
+
+def document(title: str, *parts: str, style: str = "") -> str:
+    """A page that loads nothing and runs nothing.
+
+    Args:
+        title: of the window.
+        parts: the contents, as HTML.
+        style: rules beside those that all reports share.
+    """
+    lines = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        f"<title>{text(title)}</title><style>{_STYLE}{style}</style></head><body><main>",
+        *parts,
         "</main></body></html>",
     ]
-    return "\n".join(filter(None, parts)) + "\n"
+    return "\n".join(filter(None, lines)) + "\n"

@@ -1,9 +1,13 @@
-"""Average precision on cases worked by hand."""
+"""What the detector makes of the shared scoring: its epoch score, and everything about its best epoch."""
 
+import cv2
 import numpy as np
 import pytest
 
-from detector.evaluation import average_precision, find_correct, score
+from detector.errors import ImageError
+from detector.evaluation import score, summarise_samples
+from detector.recordio_dataset import Sample
+from evaluation.boxes import gather_truth
 
 LEFT, RIGHT = [0, 0, 0.4, 1], [0.6, 0, 1, 1]
 
@@ -16,47 +20,10 @@ def truth(*rows: list[float]) -> np.ndarray:
     return np.float32(rows).reshape(-1, 5)
 
 
-@pytest.mark.parametrize(
-    ("correct", "boxes", "expected"),
-    [
-        ([], 2, 0.0),
-        ([True], 1, 1.0),
-        ([True], 2, 0.5),
-        ([False], 1, 0.0),
-        # precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1
-        ([True, False, True], 2, 0.5 * 1 + 0.5 * 2 / 3),
-        # precision made falling: 1/2, 2/3, 3/4 all become 3/4
-        ([False, True, True, True], 3, 0.75),
-    ],
-)
-def test_hand_worked_curves(correct: list[bool], boxes: int, expected: float) -> None:
-    scores = np.linspace(0.9, 0.1, len(correct), dtype=np.float32)
-    assert average_precision(scores, np.array(correct, bool), boxes) == pytest.approx(expected)
-
-
-def test_order_of_images_does_not_matter_only_the_score() -> None:
-    scores, correct = np.float32([0.1, 0.9, 0.5]), np.array([True, True, False])
-    assert average_precision(scores, correct, 2) == pytest.approx(0.5 + 0.5 * 2 / 3)
-
-
-def test_a_second_detection_of_one_box_is_a_mistake() -> None:
-    detections = found([0, 0.9, *LEFT], [0, 0.8, *LEFT], [0, 0.7, *RIGHT])
-    assert find_correct(detections, truth([0, *LEFT], [0, *RIGHT]), 0.5).tolist() == [True, False, True]
-
-
-def test_the_class_must_be_right() -> None:
-    assert find_correct(found([1, 0.9, *LEFT]), truth([0, *LEFT]), 0.5).tolist() == [False]
-
-
-def test_images_with_nothing_in_them_count_as_mistakes_only() -> None:
-    assert find_correct(found([0, 0.9, *LEFT]), truth(), 0.5).tolist() == [False]
-    assert find_correct(found(), truth([0, *LEFT]), 0.5).tolist() == []
-
-
 def test_the_mean_is_over_classes_that_occur() -> None:
     result = score(
         [found([0, 0.9, *LEFT], [2, 0.8, *RIGHT]), found()],
-        [truth([0, *LEFT]), truth([1, *RIGHT])],
+        gather_truth([truth([0, *LEFT]), truth([1, *RIGHT])]),
         0.5,
     )
     assert result.by_class == {0: 1.0, 1: 0.0}
@@ -64,4 +31,34 @@ def test_the_mean_is_over_classes_that_occur() -> None:
 
 
 def test_no_detection_at_all_scores_zero() -> None:
-    assert score([found()], [truth([0, *LEFT])], 0.5).mean == 0.0
+    assert score([found()], gather_truth([truth([0, *LEFT])]), 0.5).mean == 0.0
+
+
+def test_a_network_that_answers_no_numbers_scores_zero() -> None:
+    nan = float("nan")
+    result = score([found([0, nan, *LEFT], [0, 0.9, *[nan] * 4])], gather_truth([truth([0, *LEFT])]), 0.5)
+    assert result.mean == 0.0
+
+
+def test_the_overlap_is_the_one_asked_for() -> None:
+    labels = gather_truth([truth([0, *LEFT])])
+    near = [found([0, 0.9, 0, 0, 0.4, 0.7])]
+    assert (score(near, labels, 0.6).mean, score(near, labels, 0.8).mean) == (1.0, 0.0)
+
+
+def sample(width: int, height: int, *rows: list[float]) -> Sample:
+    payload = cv2.imencode(".png", np.zeros((height, width, 3), np.uint8))[1].tobytes()
+    return Sample(payload, truth(*rows), 12, "photo")
+
+
+def test_sizes_of_objects_are_those_in_the_stored_pictures() -> None:
+    samples = [sample(400, 300, [0, *LEFT]), sample(40, 30, [1, *RIGHT])]
+    summary = summarise_samples([found([0, 0.9, *LEFT]), found()], samples, ["cat", "dog"])
+    assert (summary.coco.ap_small, summary.coco.ap_medium, summary.coco.ap_large) == (0.0, None, 1.0)
+    assert summary.map == 0.5
+    assert summary.thresholds == pytest.approx([0.45, 0.45])
+
+
+def test_a_sample_without_a_picture_is_named() -> None:
+    with pytest.raises(ImageError, match=r"val\.rec record 3 holds no JPEG or PNG"):
+        summarise_samples([found()], [Sample(b"text", truth([0, *LEFT]), 12, "val.rec record 3")], ["cat"])

@@ -1,0 +1,211 @@
+"""The Batch job `evaluate`: how good is a candidate, and is it better than the champion?
+
+Both are held against the same held-out pictures, from the answers that batch transform left. Whether the
+candidate replaces the champion is decided elsewhere, from the numbers in `report.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataprep_job.class_list import classes_from_json
+from dataprep_job.errors import FileGoneError, PictureError, SourceError
+from dataprep_job.evaluation_page.page import evaluation_page
+from dataprep_job.exhibits import Flaw, PicturedImage
+from dataprep_job.file_source import FileSource, SourceFile
+from dataprep_job.inspection import ImageBox
+from dataprep_job.judged_pictures import (
+    JudgedPicture,
+    TrainedOn,
+    judged_split,
+    pictures_from_jsonl,
+    trained_on,
+)
+from dataprep_job.judgement import Judged, Judgement
+from dataprep_job.labels import Edges
+from dataprep_job.photo import check_header, decode
+from dataprep_job.predictions import read_predictions, translate_classes
+from dataprep_job.prepare import HELD_OUT
+from dataprep_job.progress import Say
+from dataprep_job.storage import Storage
+from dataprep_job.thumbnail import LONGER_EDGE, thumbnail
+from evaluation.bootstrap import paired_bootstrap
+from evaluation.boxes import Booleans, Boxes, Truth, gather_found, gather_truth
+from evaluation.matching import match_as_voc, show
+from evaluation.summary import summarise
+
+REPORT = "report.json"
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of the two: where its answers are, and its preparation, which knows its classes and pictures."""
+
+    answers: Storage
+    preparation: Storage
+    address: str
+    """Of the preparation, for messages."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is to be judged: the candidate, against the champion where there is one."""
+
+    run: str
+    dataset: str
+    source: FileSource
+    candidate: Model
+    champion: Model | None
+    output: Storage
+
+
+def evaluate(order: Comparison, say: Say) -> Judgement:
+    """Judge, and write `report.html` and then `report.json`, whose presence says that all is there.
+
+    Raises:
+        DataPrepError: something cannot be read or written, or there is nothing to judge on.
+    """
+    judgement = judge(order, say)
+    page = evaluation_page(judgement, _worst(order.source, judgement))
+    document = json.dumps(judgement.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    order.output.put(PAGE, page.encode(), "text/html; charset=utf-8")
+    order.output.put(REPORT, document.encode(), "application/json")
+    against = f", the champion's {judgement.champion.summary.map:.4f}" if judgement.champion else ""
+    say(
+        f"{order.run}: mAP@0.5 {judgement.candidate.summary.map:.4f}{against}, "
+        f"on {len(judgement.pictures):,} pictures"
+    )
+    return judgement
+
+
+def judge(order: Comparison, say: Say) -> Judgement:
+    """Read both models' answers and score them on the same pictures."""
+    preparation = order.candidate.preparation
+    classes = _classes(order.candidate)
+    held_out = preparation.open(HELD_OUT)
+    if held_out is None:
+        raise SourceError(f"{order.candidate.address} has no {HELD_OUT}; name the preparation of the run.")
+    with held_out:
+        everything = pictures_from_jsonl(held_out)
+    split = judged_split(everything)
+    held_out_pictures = [picture for picture in everything if picture.split == split]
+    if not any(picture.boxes for picture in held_out_pictures):
+        raise SourceError(
+            f"None of the {len(held_out_pictures):,} held-out pictures has a box, so nothing can be judged; "
+            "label some of them."
+        )
+    seen = TrainedOn(frozenset(), frozenset())
+    if order.champion is not None:
+        seen = trained_on(order.champion.preparation, order.champion.address)
+    pictures = [picture for picture in held_out_pictures if not seen.holds(picture)]
+    champion, note = order.champion, "" if order.champion else "There is no champion to compare with."
+    if not any(picture.boxes for picture in pictures):
+        # The candidate is worth something all the same.
+        pictures, champion = held_out_pictures, None
+        note = "The champion was trained on every labelled picture that is held out: it cannot be compared."
+    class_ids = {name: number for number, name in enumerate(classes)}
+    truth = _truth(pictures, class_ids)
+    judged = _judged(order.candidate, "candidate", pictures, class_ids, truth, say)
+    rival = _judged(champion, "champion", pictures, class_ids, truth, say) if champion else None
+    return Judgement(
+        run=order.run,
+        dataset=order.dataset,
+        split=split,
+        pictures=pictures,
+        left_out=len(held_out_pictures) - len(pictures),
+        classes=classes,
+        truth=truth,
+        candidate=judged,
+        champion=rival,
+        difference=paired_bootstrap(judged.found, rival.found, truth) if rival else None,
+        note=note,
+    )
+
+
+def _classes(model: Model) -> list[str]:
+    data = model.preparation.read("classes.json")
+    if data is None:
+        raise SourceError(f"{model.address} has no classes.json; name the preparation of the model's run.")
+    return classes_from_json(data)
+
+
+def _truth(pictures: Sequence[JudgedPicture], class_ids: dict[str, int]) -> Truth:
+    labels = []
+    for picture in pictures:
+        unknown = [name for name, _ in picture.boxes if name not in class_ids]
+        if unknown:
+            raise SourceError(f"{HELD_OUT} has the class {unknown[0]!r}, which classes.json does not name.")
+        rows = [[class_ids[name], *edges] for name, edges in picture.boxes]
+        labels.append(np.array(rows, np.float64).reshape(-1, 5))
+    return gather_truth(labels)
+
+
+def _judged(
+    model: Model,
+    who: str,
+    pictures: Sequence[JudgedPicture],
+    class_ids: dict[str, int],
+    truth: Truth,
+    say: Say,
+) -> Judged:
+    translation = translate_classes(_classes(model), class_ids)
+    rows = read_predictions(model.answers, [picture.key for picture in pictures], translation, who, say)
+    found = gather_found(rows, [(picture.width, picture.height) for picture in pictures])
+    summary = summarise(found, truth, list(class_ids))
+    matches = match_as_voc(found, truth, summary.overlap)
+    at_work = show(found, truth, matches, np.array(summary.thresholds))
+    return Judged(found, summary, at_work.correct | at_work.wrong, at_work.wrong, at_work.missed)
+
+
+def _worst(source: FileSource, judgement: Judgement) -> list[list[PicturedImage]]:
+    """Show the worst pictures as labelled and as each model sees it; what cannot be opened is left out."""
+    chosen = judgement.worst()
+    keys = {judgement.pictures[number].key for number in chosen}
+    files = {file.path: file for file in source.files() if file.path in keys}
+    shown = []
+    for number in chosen:
+        picture = judgement.pictures[number]
+        jpeg = _thumbnail(source, files.get(picture.key))
+        if jpeg is None:
+            continue
+        truth = judgement.truth
+        labelled = truth.picture == number
+        views = [("Labels", _marked(truth, labelled, labelled & judgement.candidate.missed))]
+        for title, judged in (("Candidate", judgement.candidate), ("Champion", judgement.champion)):
+            if judged is not None:
+                here = judged.found.picture == number
+                views.append((title, _marked(judged.found, here & judged.shown, here & judged.wrong)))
+        shown.append(
+            [
+                PicturedImage(picture.key, title, picture.width, picture.height, boxes, jpeg, flaws=flaws)
+                for title, (boxes, flaws) in views
+            ]
+        )
+    return shown
+
+
+def _thumbnail(source: FileSource, file: SourceFile | None) -> bytes | None:
+    if file is None:
+        return None
+    try:
+        data = source.read(file)
+        return thumbnail(decode(data, check_header(data), LONGER_EDGE))
+    except (FileGoneError, PictureError):
+        return None
+
+
+def _marked(boxes: Boxes, drawn: Booleans, marked: Booleans) -> tuple[tuple[ImageBox, ...], tuple[Flaw, ...]]:
+    """The boxes to draw, and those of them to mark as mistakes."""
+
+    def edges(index: int) -> Edges:
+        return Edges(*map(float, boxes.corners[index]))
+
+    return (
+        tuple(ImageBox(int(boxes.class_id[index]), edges(index)) for index in np.flatnonzero(drawn)),
+        tuple(Flaw(edges(index), 0) for index in np.flatnonzero(marked)),
+    )

@@ -1,0 +1,184 @@
+"""The `evaluate` command: what a model is worth on a RecordIO file, as a table or as JSON."""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
+from pathlib import Path
+
+from detector.artefact import Artefact, read_channel
+from detector.errors import ArtefactError, DetectorError, ImageError, LabelError
+from detector.inference import Answer, Detector
+from detector.mxnet_runtime import available_cores
+from detector.recordio_dataset import Sample, read_dataset
+from evaluation.boxes import gather_found, gather_truth
+from evaluation.summary import ClassScore, Summary, summarise
+
+EXIT_OK, EXIT_CLIENT = 0, 2
+
+_ARCHIVE = "model.tar.gz"
+_SECONDS_BETWEEN_LINES = 5.0
+_HEAD = ("class", "boxes", "found", "AP50", "11-point", "COCO AP", "threshold", "precision", "recall")
+
+
+def run_evaluation(model: Path, data: Path, classes: Path | None, *, as_json: bool, out: Path | None) -> int:
+    """Score a model, print the result and return the exit code; progress and errors go to stderr."""
+    try:
+        summary = evaluate_model(model, data, classes)
+        document = json.dumps(summary.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+        if out is not None:
+            _write(out, document)
+    except DetectorError as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return EXIT_CLIENT
+    print(document if as_json else _as_text(summary))
+    return EXIT_OK
+
+
+def evaluate_model(model: Path, data: Path, classes: Path | None = None) -> Summary:
+    """Score the model in a folder or archive on a RecordIO file.
+
+    A class that the data has and the model does not know scores 0, as a model of fewer classes would in use.
+
+    Raises:
+        DetectorError: something cannot be read, or there is no box in the data.
+    """
+    if not data.is_file():
+        raise LabelError([f"{data} is no file; --data takes one .rec file"])
+    # Any class, any width of label: what the file holds is what the model is held against.
+    samples = read_dataset([data], sys.maxsize, sys.maxsize)
+    if not any(len(sample.labels) for sample in samples):
+        raise LabelError([f"{data.name} has {len(samples)} images but no box in any of them"])
+    artefact = _read_model(model)
+    known = artefact.description.num_classes
+    highest = max(int(sample.labels[:, 0].max(initial=0)) for sample in samples)
+    names = _names(classes, max(known, highest + 1))
+    if highest >= known:
+        _say(f"the model knows {known} classes, the data has {highest + 1}: the others score 0")
+    answers = _detect(artefact, samples)
+    sizes = [(answer.width, answer.height) for answer in answers]
+    return summarise(
+        gather_found([answer.detections for answer in answers], sizes),
+        gather_truth([sample.labels for sample in samples], sizes),
+        names,
+    )
+
+
+def _read_model(model: Path) -> Artefact:
+    if model.is_dir():
+        return read_channel(model)
+    if not model.is_file():
+        raise ArtefactError(f"{model} does not exist; --model takes a model's folder or its {_ARCHIVE}")
+    with tempfile.TemporaryDirectory() as folder:
+        # An archive under any name, alone, is read like a channel with nothing else in it.
+        (Path(folder) / _ARCHIVE).symlink_to(model.resolve())
+        return read_channel(Path(folder))
+
+
+def _names(classes: Path | None, count: int) -> list[str]:
+    if classes is None:
+        return [str(number) for number in range(count)]
+    try:
+        names = json.loads(classes.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LabelError([f"{classes} cannot be read: {error.strerror}"]) from error
+    except ValueError as error:
+        raise LabelError([f"{classes} is no JSON: {error}"]) from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise LabelError([f"{classes} must hold a JSON list of class names in id order"])
+    if len(names) < count:
+        raise LabelError([f"{classes} names {len(names)} classes, but model and data have {count}"])
+    return names
+
+
+def _detect(artefact: Artefact, samples: Sequence[Sample]) -> list[Answer]:
+    detector = Detector(artefact)
+
+    def detect(sample: Sample) -> Answer:
+        try:
+            return detector.detect(sample.payload)
+        except ImageError as error:
+            raise LabelError([f"{sample.origin}: {error}"]) from error
+
+    answers: list[Answer] = []
+    started = last = time.monotonic()
+    try:
+        with ThreadPoolExecutor(available_cores()) as pool:
+            for answer in pool.map(detect, samples):
+                answers.append(answer)
+                now = time.monotonic()
+                if now - last >= _SECONDS_BETWEEN_LINES or len(answers) == len(samples):
+                    last = now
+                    rate = len(answers) / max(now - started, 1e-9)
+                    _say(f"{len(answers):,} of {len(samples):,} images, {rate:,.0f} a second")
+    finally:
+        detector.close()
+    return answers
+
+
+def _as_text(summary: Summary) -> str:
+    rows: list[list[str | float | None]] = [list(_HEAD), *map(_row, summary.classes)]
+    rows.append(["all", summary.boxes, summary.detections, summary.map, summary.map_11, summary.coco.ap])
+    coco = summary.coco
+    more = {
+        "COCO AP50": coco.ap50,
+        "AP75": coco.ap75,
+        "small": coco.ap_small,
+        "medium": coco.ap_medium,
+        "large": coco.ap_large,
+        "AR": coco.ar,
+        "mean overlap of matches": summary.mean_overlap,
+    }
+    lines = [
+        *_aligned([[_cell(value) for value in row] for row in rows]),
+        "",
+        f"mAP@{summary.overlap:g} {summary.map:.4f} on {summary.pictures:,} images",
+        ", ".join(f"{name} {_cell(value)}" for name, value in more.items()),
+    ]
+    if any(one.operating.basis != "class" for one in summary.classes):
+        lines.append("* nothing of this class to measure on: its threshold is the best for all together")
+    return "\n".join(lines)
+
+
+def _row(one: ClassScore) -> list[str | float | None]:
+    point = one.operating
+    name = one.name if point.basis == "class" else f"{one.name} *"
+    threshold, precision, recall = point.threshold, point.precision, point.recall
+    return [name, one.boxes, one.detections, one.ap, one.ap_11, one.coco.ap, threshold, precision, recall]
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Names to the left, numbers to the right; the last row may be short."""
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    return [
+        "  ".join(
+            f"{cell:>{width}}" if at else f"{cell:<{width}}"
+            for at, (cell, width) in enumerate(zip(row, widths, strict=False))
+        )
+        for row in rows
+    ]
+
+
+def _write(out: Path, document: str) -> None:
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
+    try:
+        temporary.write_text(document + "\n", encoding="utf-8")
+        temporary.replace(out)
+    except OSError as error:
+        raise DetectorError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
