@@ -38,7 +38,6 @@ from detector.weights import put_weights, take_weights
 
 EXIT_OK, EXIT_FAULT, EXIT_CLIENT = 0, 1, 2
 
-_SEED = 0
 # An anchor overlapping a box this much stands for it; the small network is not asked about those just below.
 _POSITIVE_OVERLAP = 0.5
 _SMALL_IGNORED_OVERLAP = 0.4
@@ -109,7 +108,7 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
             f"input {plan.image_size} px, cells of {[level.stride for level in plan.levels]} px, "
             f"{len(anchors)} anchors"
         )
-        mx.random.seed(_SEED)
+        mx.random.seed(settings.nestbox_seed)
         trained = build_network(settings.base_network, settings.num_classes, plan)
         averaged = build_network(settings.base_network, settings.num_classes, plan)
         warm = previous is not None and _put_previous(previous, trained, settings.num_classes, log)
@@ -118,7 +117,14 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
             _put_pretrained(layout, trained, log)
         overlaps = (_POSITIVE_OVERLAP, _SMALL_IGNORED_OVERLAP if small else _POSITIVE_OVERLAP)
         loader = BatchLoader(
-            images, labels, anchors, plan.image_size, settings.mini_batch_size, overlaps, _SEED, pool
+            images,
+            labels,
+            anchors,
+            plan.image_size,
+            settings.mini_batch_size,
+            overlaps,
+            settings.nestbox_seed,
+            pool,
         )
         evaluator = Evaluator(
             squares,

@@ -106,8 +106,8 @@ def test_every_mistake_in_the_job_is_in_the_failure(tmp_path: Path, layout: Call
     code, reason = fail(root)
     assert code == 2
     assert reason.startswith("ClientError: ")
-    assert "hyperparameter learning_rate='7': must be a number in (0, 1]" in reason
-    assert "hyperparameter 'colour' is unknown" in reason
+    assert "The value '7' is not valid for the 'learning_rate' hyperparameter" in reason
+    assert "Additional hyperparameters are not allowed ('colour' was unexpected)" in reason
     assert "channel 'validation' holds no .rec file" in reason
 
 
@@ -257,6 +257,11 @@ def test_frozen_layers_do_not_move(tmp_path: Path, layout: Callable[..., Path]) 
 def test_a_pattern_that_freezes_nothing_is_told(tmp_path: Path, layout: Callable[..., Path]) -> None:
     _, log = Course(layout(tmp_path / "root"), freeze_layer_pattern="^conv1_", epochs="1").run(None)
     assert "matches no layer" in log
+
+
+def test_a_pattern_that_freezes_everything_ends_the_job(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    code, reason = fail(layout(tmp_path / "root", freeze_layer_pattern=".*"))
+    assert (code, "freezes every layer" in reason) == (2, True)
 
 
 @pytest.mark.parametrize("base_network", ["resnet-50", "vgg-16"])
