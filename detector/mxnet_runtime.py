@@ -14,6 +14,13 @@ def available_cores() -> int:
     return max(1, len(os.sched_getaffinity(0)))
 
 
+def plain_message(error: Exception) -> str:
+    """Return what an MXNet error says, without the stack trace of its C++ code around it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line.removeprefix("MXNetError: ") for line in lines if line.startswith("MXNetError: ")]
+    return (told or lines or [type(error).__name__])[-1]
+
+
 # No engine threads: the loader works between two steps, and a second pool would only fight it for the cores.
 os.environ.setdefault("MXNET_ENGINE_TYPE", "NaiveEngine")
 # MXNet's own default is half of the cores: 52 images/s against 99 on two.
@@ -26,4 +33,4 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import mxnet as mx
 
-__all__ = ["available_cores", "mx"]
+__all__ = ["available_cores", "mx", "plain_message"]

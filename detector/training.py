@@ -105,7 +105,7 @@ class Training:
             if self._stops_early(epoch):
                 self._log.info(f"Early stopping: no gain in {self._epochs_without_gain} epochs")
                 break
-            if self._checkpoints.due or epoch + 1 == total:
+            if self._checkpoints.is_due(last=epoch + 1 == total):
                 self._checkpoints.write(self._checkpoint(epoch))
         return self._best if self._best is not None else Best(epoch, None, take_weights(self._averaged))
 
