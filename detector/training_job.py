@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -31,7 +32,14 @@ from detector.images import to_square
 from detector.metrics_log import MetricsLog
 from detector.mxnet_runtime import available_cores, mx, plain_message
 from detector.opt_ml import OptMl
-from detector.pretrained import find_pretrained, read_pretrained
+from detector.pretrained import (
+    ZooError,
+    find_in_folder,
+    find_pretrained,
+    pretrained_folder,
+    read_pretrained,
+    zoo_file,
+)
 from detector.recordio_dataset import Sample, read_dataset
 from detector.shortages import find_shortage
 from detector.training import Best, Training
@@ -124,7 +132,7 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         warm = previous is not None and _put_previous(previous, trained, settings, log)
         small = settings.base_network == SMALL_NETWORK
         if settings.use_pretrained_model and not small and not warm:
-            _put_pretrained(layout, trained, log)
+            _put_pretrained(layout, trained, settings.base_network, log)
         overlaps = (_POSITIVE_OVERLAP, _SMALL_IGNORED_OVERLAP if small else _POSITIVE_OVERLAP)
         loader = BatchLoader(
             images,
@@ -219,15 +227,31 @@ def _put_previous(previous: Artefact, network: Any, settings: Hyperparameters, l
     return True
 
 
-def _put_pretrained(layout: OptMl, network: Any, log: MetricsLog) -> None:
-    path = find_pretrained(layout.previous_model())
-    if path is None:
+def _put_pretrained(layout: OptMl, network: Any, base_network: str, log: MetricsLog) -> None:
+    """Start the base network from ImageNet's weights; the log says whence, or that there are none."""
+
+    def put(path: Path) -> None:
+        put_weights(network, read_pretrained(path, base_network, take_weights(network)))
+
+    folder = pretrained_folder()
+    for where, path in (
+        ("channel 'model'", find_pretrained(layout.previous_model())),
+        (str(folder), find_in_folder(base_network, folder)),
+    ):
+        if path is not None:
+            put(path)
+            log.info(f"Base network starts from {path.name} of {where}")
+            return
+    try:
+        with zoo_file(base_network) as path:
+            put(path)
+            log.info(f"Base network starts from {path.name} of MXNet's model zoo")
+    except ZooError as error:
         log.warning(
-            "channel 'model' has no pretrained weights and this image brings none: training from scratch"
+            f"use_pretrained_model asks for ImageNet weights of {base_network}, and there are none: neither "
+            f"channel 'model' nor {folder} has a weight file, and MXNet's model zoo cannot be used "
+            f"({error}). Training from scratch"
         )
-        return
-    put_weights(network, read_pretrained(path, take_weights(network)))
-    log.info(f"Base network starts from {path.name}")
 
 
 def _plan(

@@ -17,6 +17,8 @@ import pytest
 
 # Beside other work on the same cores, threads that wait busily for each other take many times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# No test asks the internet for ImageNet's weights.
+os.environ["MXNET_GLUON_REPO"] = "http://127.0.0.1:9"
 
 from detector.mxnet_runtime import mx
 

@@ -451,6 +451,14 @@ def test_the_built_in_networks_train(
         learning_rate="0.0001",
         num_training_samples="1",
     )
+    if base_network == "resnet-50":
+        (root / "input/data/model").mkdir()
+        zoo = {"arg:conv0_weight": mx.nd.ones((64, 3, 7, 7))}
+        mx.nd.save(str(root / "input/data/model/resnet-50-0000.params"), zoo)
+        told = "Base network starts from resnet-50-0000.params of channel 'model'"
+    else:
+        told = "there are none: neither channel 'model' nor /opt/nestbox/pretrained has a weight file"
     command = start("train", "--root", str(root))
     assert command.end() == 0, command.text()
+    assert told in command.text()
     assert read_artefact(root / "model").description.base_network == base_network
