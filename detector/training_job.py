@@ -30,7 +30,7 @@ from detector.hyperparameters import SMALL_NETWORK, Hyperparameters, as_text, pa
 from detector.image_memory import ImageMemory, memory_for_images
 from detector.images import to_square
 from detector.metrics_log import MetricsLog
-from detector.mxnet_runtime import available_cores, mx, plain_message
+from detector.mxnet_runtime import available_cores, mx, plain_message, training_device
 from detector.opt_ml import OptMl
 from detector.pretrained import (
     ZooError,
@@ -76,7 +76,8 @@ def run_training_job(layout: OptMl) -> int:
     stop = StopRequest()
     stop.listen()
     try:
-        _train(layout, stop)
+        with training_device():
+            _train(layout, stop)
     except Exception as error:  # noqa: BLE001 - outermost frame: people see only what the failure file says
         code, reason = _explain(error)
         if code == EXIT_FAULT:
