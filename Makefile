@@ -13,7 +13,7 @@ UV := $(STATE)/uv/bin/uv
 DEV := .venv
 SETUP := $(STATE)/stamp/dev $(STATE)/stamp/sam $(STATE)/stamp/detector $(STATE)/stamp/dataprep
 LOCKS := requirements/dev requirements/sam layers/dependencies/requirements layers/imaging/requirements \
-         detector/requirements dataprep_job/requirements
+         detector/requirements detector/requirements-gpu dataprep_job/requirements
 PACKAGES := layers/nestbox/python/nestbox evaluation cli local dataprep_job detector benchmarks
 
 .PHONY: help

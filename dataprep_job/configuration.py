@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -77,18 +78,21 @@ def _whole(low: int, high: int) -> _Rule:
     return _Rule(f"a whole number from {low} to {high}", read)
 
 
-def _number(low: float, high: float, *, open_ends: bool = False) -> _Rule:
+def _number(low: float, high: float, *, above: bool = False, below: bool = False) -> _Rule:
+    """`above`, `below`: without that end itself."""
+
     def read(value: object) -> float:
         # YAML 1.1 takes 1e-3 (without a point) for a text.
         number = (
             float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
         )
-        if not (low < number < high if open_ends else low <= number <= high):
+        if not low <= number <= high or (above and number == low) or (below and number == high):
             raise ValueError
         return number
 
-    ends = "between" if open_ends else "from"
-    return _Rule(f"a number {ends} {low:g} {'and' if open_ends else 'to'} {high:g}", read)
+    return _Rule(
+        f"a number {'above' if above else 'from'} {low:g} {'and below' if below else 'to'} {high:g}", read
+    )
 
 
 def _one_of(*choices: str) -> _Rule:
@@ -116,6 +120,16 @@ def _read_steps(value: object) -> str:
     return ",".join(map(str, numbers))
 
 
+def _read_pattern(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError from error
+    return value
+
+
 def _read_names(value: object) -> frozenset[str]:
     if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
         raise ValueError
@@ -134,7 +148,9 @@ def _read_renames(value: object) -> dict[str, str]:
 _BOOL = _Rule("true or false", _read_bool)
 
 # Names, types and ranges of the built-in Object Detection algorithm's hyperparameters (SageMaker developer
-# guide); num_classes, num_training_samples and label_width are absent: the preparation computes them.
+# guide) and of our detector's own; num_classes, num_training_samples, label_width and the class names are
+# absent: they are computed. A test holds that the detector takes whatever is taken here.
+_BUILT_IN_LEAST_SIZE = 300
 _TRAINING: dict[str, _Rule] = {
     "base_network": _one_of("nestbox-small", "resnet-50", "vgg-16"),
     "early_stopping": _BOOL,
@@ -142,19 +158,22 @@ _TRAINING: dict[str, _Rule] = {
     "early_stopping_patience": _whole(1, 100_000),
     "early_stopping_tolerance": _number(0, 1),
     "epochs": _whole(1, 100_000),
-    "freeze_layer_pattern": _Rule("a text", lambda value: _read_text(value)),
-    "image_shape": _whole(32, 2048),
-    "learning_rate": _number(0, 1, open_ends=True),
-    "lr_scheduler_factor": _number(0, 1, open_ends=True),
+    "freeze_layer_pattern": _Rule("a regular expression", _read_pattern),
+    "image_shape": _whole(64, 2048),
+    "learning_rate": _number(0, 1, above=True),
+    "lr_scheduler_factor": _number(0, 1, above=True, below=True),
     "lr_scheduler_step": _Rule("rising epochs, such as [33, 67]", _read_steps),
     "mini_batch_size": _whole(1, 4096),
-    "momentum": _number(0, 1),
-    "nms_threshold": _number(0, 1),
+    "momentum": _number(0, 1, above=True),
+    "nestbox_loss": _one_of("cross_entropy", "focal"),
+    "nestbox_schedule": _one_of("auto", "cosine", "step"),
+    "nestbox_seed": _whole(0, 2**31 - 1),
+    "nms_threshold": _number(0, 1, above=True),
     "optimizer": _one_of("sgd", "adam", "rmsprop", "adadelta"),
-    "overlap_threshold": _number(0, 1),
+    "overlap_threshold": _number(0, 1, above=True),
     "use_pretrained_model": _Rule("0 or 1", lambda value: _read_flag(value)),
     "warm_start": _BOOL,
-    "weight_decay": _number(0, 1),
+    "weight_decay": _number(0, 1, below=True),
 }
 
 _GATE: dict[str, _Rule] = {
@@ -168,19 +187,13 @@ _SECTIONS: dict[str, dict[str, _Rule]] = {
         "rename": _Rule("class names, old: new", _read_renames),
         "ignore": _Rule("a list of class names", _read_names),
     },
-    "split": {"validation": _number(0, 0.9, open_ends=True)},
+    "split": {"validation": _number(0, 0.9, above=True, below=True)},
     "images": {"resize": _whole(32, 4096), "flip": _BOOL, "quality": _whole(1, 100)},
     "training": _TRAINING,
     "gate": _GATE,
 }
 
 _TOP: dict[str, _Rule] = {"quiet_period": _number(0, 43_200)}
-
-
-def _read_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
 
 
 def _read_flag(value: object) -> int:
@@ -238,6 +251,7 @@ class _Checker:
                 top |= self._values({key: value}, _TOP, "")
             else:
                 self._unknown(str(key), str(key), [*_SECTIONS, *_TOP])
+        self._check_together(sections["training"])
         classes, images = sections["classes"], sections["images"]
         return Configuration(
             rename=classes.get("rename", {}),
@@ -262,6 +276,16 @@ class _Checker:
             except (ValueError, TypeError):
                 self._bad(f"{prefix}{key}", rules[key].expected, value)
         return values
+
+    def _check_together(self, training: dict[str, Any]) -> None:
+        """Take out values that are right by themselves but not beside another; the other one holds."""
+        size, network = training.get("image_shape"), training.get("base_network")
+        if size is not None and size < _BUILT_IN_LEAST_SIZE and network in ("resnet-50", "vgg-16"):
+            expected = f"at least {_BUILT_IN_LEAST_SIZE} for base_network {network}"
+            self._bad("training.image_shape", expected, training.pop("image_shape"))
+        if training.get("nestbox_schedule") == "cosine" and "lr_scheduler_step" in training:
+            expected = "left out where nestbox_schedule is cosine"
+            self._bad("training.lr_scheduler_step", expected, training.pop("lr_scheduler_step"))
 
     def _unknown(self, full: str, key: str, known: list[str]) -> None:
         close = difflib.get_close_matches(key, known, 1)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from detector.anchors import AnchorPlan
-from detector.errors import ArtefactError
+from detector.errors import ArtefactError, ShortageError
 from detector.hyperparameters import BASE_NETWORKS
-from detector.mxnet_runtime import mx
+from detector.mxnet_runtime import mx, plain_message
 from detector.weights import Weights
 
 FORMAT = "nestbox-detector"
@@ -31,7 +31,9 @@ _ARCHIVE = "model.tar.gz"
 class Description:
     """What a model is and how it came to be. It has no scores when the job was stopped before the first.
 
-    average_precision: by class id, as text, of the validation set at `overlap_threshold`.
+    average_precision: by class id, as text, of the validation set at `overlap_threshold`. classes: names by
+    class id, empty when nobody told them. hyperparameters: all values, as they may be given again.
+    operating_thresholds: by class id, as text, the score from which a detection is worth showing.
     """
 
     base_network: str
@@ -44,6 +46,9 @@ class Description:
     validation_map: float | None = None
     average_precision: Mapping[str, float] = field(default_factory=dict)
     warm_start: bool = False
+    classes: tuple[str, ...] = ()
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    operating_thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `detector.json`."""
@@ -58,6 +63,9 @@ class Description:
             "training_samples": self.training_samples,
             "best_epoch": self.best_epoch,
             "warm_start": self.warm_start,
+            "classes": list(self.classes),
+            "hyperparameters": dict(self.hyperparameters),
+            "operating_thresholds": dict(self.operating_thresholds),
         }
         if self.validation_map is not None:
             content["validation_map"] = self.validation_map
@@ -75,7 +83,10 @@ class Artefact:
 
 
 def write_artefact(folder: Path, description: Description, network: Any, weights: Weights) -> None:
-    """Write a model. Each file appears whole or not at all, the description last."""
+    """Write a model. Each file appears whole or not at all, the description last.
+
+    Raises ShortageError when the disk does not take it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     symbol = mx.sym.Group(list(network(mx.sym.var("data"))))
     auxiliary = set(symbol.list_auxiliary_states())
@@ -85,13 +96,24 @@ def write_artefact(folder: Path, description: Description, network: Any, weights
     }
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
         temporary = Path(name)
-        mx.nd.save(str(temporary / _PARAMETERS), parameters)
+        _save(temporary / _PARAMETERS, parameters)
         (temporary / _SYMBOL).write_text(symbol.tojson(), encoding="utf-8")
         (temporary / DESCRIPTION_FILE).write_text(
             json.dumps(description.to_json(), indent=1), encoding="utf-8"
         )
         for file in (_PARAMETERS, _SYMBOL, DESCRIPTION_FILE):
             (temporary / file).replace(folder / file)
+
+
+def _save(path: Path, parameters: Mapping[str, Any]) -> None:
+    try:
+        mx.nd.save(str(path), parameters)
+        # MXNet does not notice when a file's last bytes find no place, so the file is read back.
+        mx.nd.load(str(path))
+    except mx.MXNetError as error:
+        raise ShortageError(
+            f"the weights cannot be written ({plain_message(error)}); give the job a larger volume"
+        ) from error
 
 
 def read_artefact(folder: Path) -> Artefact:
@@ -104,7 +126,7 @@ def read_artefact(folder: Path) -> Artefact:
         symbol = mx.sym.load(str(folder / _SYMBOL))
         parameters = mx.nd.load(str(folder / _PARAMETERS))
     except mx.MXNetError as error:
-        raise ArtefactError(f"the model's files are damaged: {str(error).splitlines()[0]}") from error
+        raise ArtefactError(f"the model's files are damaged: {plain_message(error)}") from error
     return Artefact(
         description, symbol, {name.split(":", 1)[1]: v.asnumpy() for name, v in parameters.items()}
     )
@@ -158,9 +180,16 @@ def _read_description(path: Path) -> Description:
             validation_map=content.get("validation_map"),
             average_precision=content.get("average_precision", {}),
             warm_start=bool(content["warm_start"]),
+            classes=tuple(map(str, content.get("classes", ()))),
+            hyperparameters=dict(content.get("hyperparameters", {})),
+            operating_thresholds=dict(content.get("operating_thresholds", {})),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"{path.name} is incomplete: {error!r}") from error
+    if description.classes and len(description.classes) != description.num_classes:
+        raise ArtefactError(
+            f"{path.name} names {len(description.classes)} classes of {description.num_classes}"
+        )
     if description.base_network not in BASE_NETWORKS:
         raise ArtefactError(f"{path.name} names an unknown base network {description.base_network!r}")
     return description

@@ -1,8 +1,12 @@
-"""Checkpoints that survive a spot interruption: one file, replaced whole."""
+"""Checkpoints that survive a spot interruption, and a kill at any moment: one file, replaced whole.
+
+SageMaker copies the folder to S3 while the job runs and back before it goes on. What is being written has
+one fixed name, so that however often a job is killed there are two files at most, here and there.
+"""
 
 import hashlib
 import json
-import tempfile
+import os
 import time
 import zipfile
 from collections.abc import Sequence
@@ -12,11 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from detector.errors import ShortageError
 from detector.hyperparameters import Hyperparameters, as_text
+from detector.metrics_log import MetricsLog
 from detector.recordio_dataset import Sample
 from detector.weights import Weights
 
 _FILE = "detector-checkpoint.npz"
+_WRITING = f"{_FILE}.writing"
+# Writing may take a twentieth of the time: after every epoch, unless epochs are as short as that.
+_LEAST_PAUSE = 20
 _STATE = "state"
 _OPTIMIZER = "optimizer"
 _GROUPS = ("trained", "averaged", "best")
@@ -48,22 +57,27 @@ def fingerprint(hyperparameters: Hyperparameters, samples: Sequence[Sample]) -> 
 class CheckpointFolder:
     """Reads and writes the checkpoint in a job's checkpoint folder. A folder of None keeps nothing."""
 
-    def __init__(self, folder: Path | None, key: str, seconds_between: float = 30.0) -> None:
+    def __init__(self, folder: Path | None, key: str, log: MetricsLog | None = None) -> None:
         """`key`: see `fingerprint`; a checkpoint with another one is of another job."""
-        self._seconds_between = seconds_between
         self._folder = folder
         self._key = key
-        self._written_at = time.monotonic()
+        self._log = log if log is not None else MetricsLog()
+        self._due_at = time.monotonic()
+        if folder is not None:
+            (folder / _WRITING).unlink(missing_ok=True)
 
-    @property
-    def due(self) -> bool:
-        """Whether there is a folder and the last checkpoint is old enough to be replaced."""
-        return self._folder is not None and time.monotonic() - self._written_at >= self._seconds_between
+    def is_due(self, *, last: bool) -> bool:
+        """Whether there is a folder, and time for another checkpoint; the last epoch's is always due."""
+        return self._folder is not None and (last or time.monotonic() >= self._due_at)
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint, if there is a folder."""
+        """Replace the checkpoint, if there is a folder.
+
+        Raises ShortageError when the disk does not take it; the checkpoint before then stays.
+        """
         if self._folder is None:
             return
+        started = time.monotonic()
         state = json.dumps({"key": self._key, **checkpoint.state}).encode()
         arrays: dict[str, np.ndarray[Any, Any]] = {
             _STATE: np.frombuffer(state, np.uint8),
@@ -71,25 +85,49 @@ class CheckpointFolder:
         }
         for group in _GROUPS:
             arrays.update({f"{group}/{name}": value for name, value in getattr(checkpoint, group).items()})
-        with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".writing-", delete=False) as file:
-            np.savez(file, **arrays)
-        Path(file.name).replace(self._folder / _FILE)
-        self._written_at = time.monotonic()
+        writing = self._folder / _WRITING
+        try:
+            with writing.open("wb") as file:
+                np.savez(file, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            writing.replace(self._folder / _FILE)
+            _sync_folder(self._folder)
+        except OSError as error:
+            writing.unlink(missing_ok=True)
+            raise ShortageError(
+                f"the checkpoint of {sum(value.nbytes for value in arrays.values()) / 1e6:.0f} MB cannot be "
+                f"written ({error.strerror}); give the job a larger volume"
+            ) from error
+        ended = time.monotonic()
+        self._due_at = ended + _LEAST_PAUSE * (ended - started)
 
     def read(self) -> Checkpoint | None:
-        """Return this job's checkpoint; None if there is none, or only a damaged or another job's one."""
-        if self._folder is None or not (self._folder / _FILE).is_file():
+        """Return this job's checkpoint; None, and a warning why, if there is only one of no use."""
+        if self._folder is None or not (self._folder / _FILE).exists():
             return None
         try:
             with np.load(self._folder / _FILE, allow_pickle=False) as archive:
                 arrays = dict(archive)
             state = json.loads(arrays[_STATE].tobytes())
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            optimizer = arrays[_OPTIMIZER].tobytes()
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            self._log.warning(f"The checkpoint is damaged, so training starts anew: {error}")
             return None
         if state.pop("key", None) != self._key:
+            self._log.warning("The checkpoint is of another job or other data, so training starts anew")
             return None
         groups = {
             group: {n.removeprefix(f"{group}/"): v for n, v in arrays.items() if n.startswith(f"{group}/")}
             for group in _GROUPS
         }
-        return Checkpoint(state=state, optimizer=arrays[_OPTIMIZER].tobytes(), **groups)
+        return Checkpoint(state=state, optimizer=optimizer, **groups)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

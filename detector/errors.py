@@ -7,6 +7,7 @@ DetectorError
 ├── LabelError            a record's label or image cannot be used
 ├── ImageError            bytes that are no readable image
 ├── DivergedError         the loss is no longer a number
+├── ShortageError         the machine has no disk or memory left
 └── ArtefactError         a model folder or archive cannot be read
 
 Each message says what is wrong and how to mend it. All of them are the caller's to mend: SageMaker calls that
@@ -50,6 +51,10 @@ class ImageError(DetectorError):
 
 class DivergedError(DetectorError):
     """The training loss became infinite or not a number."""
+
+
+class ShortageError(DetectorError):
+    """The job needs more disk or memory than the machine has."""
 
 
 class ArtefactError(DetectorError):

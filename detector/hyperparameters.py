@@ -1,11 +1,13 @@
-"""The hyperparameters of SageMaker's built-in object detection algorithm: names, ranges and defaults.
+"""The hyperparameters of SageMaker's built-in object detection algorithm, and a few of ours.
 
-Source: "Object Detection Hyperparameters" in the SageMaker developer guide. `base_network` also takes
-`nestbox-small`, which trains from scratch on CPUs and has defaults of its own. SageMaker hands every value
-over as a string.
+Names, ranges and defaults: "Object Detection Hyperparameters" in the SageMaker developer guide; what is wrong
+is told in the words of SageMaker's own algorithms. `base_network` also takes `nestbox-small`, which trains
+from scratch on CPUs and has defaults of its own. Ours begin with `nestbox_`, so that they collide with no
+name of the built-in algorithm. SageMaker hands every value over as a string.
 """
 
 import difflib
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -23,13 +25,32 @@ BASE_NETWORKS = ("vgg-16", "resnet-50", SMALL_NETWORK)
 _SMALL_VIEWS = 12_000
 _SMALL_EPOCHS = (30, 200)
 
-# Whoever starts the job may leave these to SageMaker's own machinery; they mean nothing to the algorithm.
-_IGNORED = frozenset({"_tuning_objective_metric", "sagemaker_region", "sagemaker_job_name"})
+# Told by SageMaker's own machinery, or known to the built-in algorithm's default configuration but not to its
+# guide; they mean nothing here.
+_IGNORED = frozenset(
+    {
+        "_kvstore",
+        "_num_kv_servers",
+        "_tuning_objective_metric",
+        "nms_topk",
+        "sagemaker_job_name",
+        "sagemaker_region",
+    }
+)
+_LEAST_BUILT_IN_SIZE = 300
+_SHOWN_CHARACTERS = 80
+_REQUIRED = ("num_classes", "num_training_samples")
+# MXNet seeds its generators with a C int.
+_MOST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Checked values. `image_shape` is None when the network's plan is to be derived from the data."""
+    """Checked values, named as they are given.
+
+    `image_shape` is None when the network's plan is to be derived from the data. `nestbox_class_names` is
+    empty when nobody told them.
+    """
 
     num_classes: int
     num_training_samples: int
@@ -53,6 +74,10 @@ class Hyperparameters:
     early_stopping_tolerance: float
     freeze_layer_pattern: str
     kv_store: str
+    nestbox_seed: int
+    nestbox_loss: str
+    nestbox_schedule: str
+    nestbox_class_names: tuple[str, ...]
 
 
 def parse(values: Mapping[str, str]) -> Hyperparameters:
@@ -71,20 +96,37 @@ def parse(values: Mapping[str, str]) -> Hyperparameters:
         try:
             checked[name] = rule(text.strip())
         except ValueError as error:
-            problems.append(f"hyperparameter {name}={text!r}: {error}")
-    problems += [
-        f"hyperparameter {name} is required and missing"
-        for name in ("num_classes", "num_training_samples")
-        if name not in values
-    ]
-    small = checked.get("base_network") == SMALL_NETWORK
-    size = checked.get("image_shape")
-    if size is not None and size < 300 and not small:
-        problems.append(f"hyperparameter image_shape='{size}': must be at least 300")
+            problems.append(_invalid(name, text, str(error)))
+    if missing := [repr(name) for name in _REQUIRED if name not in values]:
+        problems.append(
+            f"No value(s) were specified for {', '.join(missing)} which are required hyperparameter(s)"
+        )
+    problems += _contradictions(checked)
     if problems:
         raise HyperparameterError(problems)
+    small = checked.get("base_network") == SMALL_NETWORK
     defaults = _small_defaults(checked["num_training_samples"]) if small else _BUILT_IN_DEFAULTS
     return Hyperparameters(**{**_COMMON_DEFAULTS, **defaults, **checked})
+
+
+def _contradictions(checked: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with values that are right one by one."""
+    problems = []
+    size = checked.get("image_shape")
+    if size is not None and size < _LEAST_BUILT_IN_SIZE and checked.get("base_network") != SMALL_NETWORK:
+        problems.append(
+            _invalid(
+                "image_shape", str(size), f"expects a positive integer of at least {_LEAST_BUILT_IN_SIZE}"
+            )
+        )
+    names, count = checked.get("nestbox_class_names", ()), checked.get("num_classes")
+    if names and count is not None and len(names) != count:
+        problems.append(f"nestbox_class_names has {len(names)} names, but num_classes={count}")
+    if checked.get("nestbox_schedule") == "cosine" and checked.get("lr_scheduler_step"):
+        problems.append(
+            "nestbox_schedule='cosine' knows no steps; leave lr_scheduler_step out, or ask for 'step'"
+        )
+    return problems
 
 
 def default_small_epochs(training_samples: int) -> int:
@@ -98,54 +140,67 @@ def default_small_epochs(training_samples: int) -> int:
 
 
 def as_text(hyperparameters: Hyperparameters) -> dict[str, str]:
-    """Return the values in the spelling in which they are given, for the log."""
+    """Return the values in the spelling in which they are given, without what is derived from the data."""
     shown = {}
     for field in fields(hyperparameters):
         value = getattr(hyperparameters, field.name)
-        if isinstance(value, tuple):
+        if value is None or value == ():
+            continue
+        if field.name == "nestbox_class_names":
+            value = json.dumps(value, ensure_ascii=False)
+        elif isinstance(value, tuple):
             value = ",".join(map(str, value))
-        shown[field.name] = "" if value is None else str(value)
+        shown[field.name] = str(value)
     return shown
 
 
 def _unknown(name: str) -> str:
     close = difflib.get_close_matches(name, _RULES, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"hyperparameter {name!r} is unknown to this algorithm{hint}"
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"Additional hyperparameters are not allowed ({name!r} was unexpected){hint}"
 
 
-def _positive_integer(text: str) -> int:
-    # "16.0" is what some clients make of an integer.
-    number = _number(text)
-    if number != int(number) or number < 1:
-        raise ValueError("must be a positive integer")
-    return int(number)
+def _invalid(name: str, text: str, expected: str) -> str:
+    return f"The value {_shortened(text)!r} is not valid for the '{name}' hyperparameter which {expected}"
 
 
-def _network_size(text: str) -> int:
-    size = _positive_integer(text)
-    if not 64 <= size <= 2048:
-        raise ValueError("must be between 64 and 2048 pixels")
-    return size
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
-def _number(text: str) -> float:
+def _integer(low: int, high: float = math.inf) -> Callable[[str], int]:
+    if high == math.inf:
+        expected = "a positive integer" if low == 1 else f"an integer of at least {low}"
+    else:
+        expected = f"an integer between {low} and {high}"
+
+    def rule(text: str) -> int:
+        # "16.0" is what some clients make of an integer.
+        number = _number(text, expected)
+        if number != int(number) or not low <= number <= high:
+            raise ValueError(f"expects {expected}")
+        return int(number)
+
+    return rule
+
+
+def _number(text: str, expected: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise ValueError("must be a number") from None
+        number = math.nan
     if not math.isfinite(number):
-        raise ValueError("must be a finite number")
+        raise ValueError(f"expects {expected}")
     return number
 
 
 def _between(low: float, high: float, *, low_open: bool, high_open: bool) -> Callable[[str], float]:
-    span = f"{'(' if low_open else '['}{low:g}, {high:g}{')' if high_open else ']'}"
+    expected = f"a number in {'(' if low_open else '['}{low:g}, {high:g}{')' if high_open else ']'}"
 
     def rule(text: str) -> float:
-        number = _number(text)
+        number = _number(text, expected)
         if number < low or number > high or (low_open and number == low) or (high_open and number == high):
-            raise ValueError(f"must be a number in {span}")
+            raise ValueError(f"expects {expected}")
         return number
 
     return rule
@@ -154,7 +209,7 @@ def _between(low: float, high: float, *, low_open: bool, high_open: bool) -> Cal
 def _one_of(*choices: str) -> Callable[[str], str]:
     def rule(text: str) -> str:
         if text not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
+            raise ValueError(f"accepts one of the following: {', '.join(map(repr, choices))}")
         return text
 
     return rule
@@ -162,18 +217,18 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 def _truth(text: str) -> bool:
     if text.lower() not in ("true", "false", "0", "1"):
-        raise ValueError("must be True or False")
+        raise ValueError("accepts one of the following: 'True', 'False', '1', '0'")
     return text.lower() in ("true", "1")
 
 
 def _epoch_list(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     try:
-        epochs = tuple(_positive_integer(part) for part in parts)
+        epochs = tuple(map(_integer(1), parts))
     except ValueError:
-        raise ValueError('must be epochs separated by commas, such as "33,67"') from None
+        raise ValueError('expects epochs separated by commas, such as "33,67"') from None
     if any(later <= earlier for earlier, later in pairwise(epochs)):
-        raise ValueError("epochs must rise")
+        raise ValueError("expects epochs that rise")
     return epochs
 
 
@@ -184,19 +239,35 @@ def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from None
+        raise ValueError(f"expects a regular expression: {error}") from None
     return text
 
 
+def _class_names(text: str) -> tuple[str, ...]:
+    """Read a JSON list, or names separated by commas."""
+    names: Any = text.split(",") if text else []
+    if text.startswith("["):
+        try:
+            names = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"expects a JSON list of names: {error}") from None
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError('expects names, such as ["cardinal", "wren"]')
+    stripped = tuple(name.strip() for name in names)
+    if len(set(stripped)) < len(stripped):
+        raise ValueError("expects every name once")
+    return stripped
+
+
 _RULES: dict[str, Callable[[str], Any]] = {
-    "num_classes": _positive_integer,
-    "num_training_samples": _positive_integer,
+    "num_classes": _integer(1),
+    "num_training_samples": _integer(1),
     "base_network": _one_of(*BASE_NETWORKS),
     "use_pretrained_model": _truth,
-    "epochs": _positive_integer,
-    "mini_batch_size": _positive_integer,
-    "image_shape": _network_size,
-    "label_width": _positive_integer,
+    "epochs": _integer(1),
+    "mini_batch_size": _integer(1),
+    "image_shape": _integer(64, 2048),
+    "label_width": _integer(1),
     "optimizer": _one_of("sgd", "adam", "rmsprop", "adadelta"),
     "learning_rate": _between(0, 1, low_open=True, high_open=False),
     "lr_scheduler_step": _epoch_list,
@@ -207,11 +278,16 @@ _RULES: dict[str, Callable[[str], Any]] = {
     "overlap_threshold": _between(0, 1, low_open=True, high_open=False),
     "nms_threshold": _between(0, 1, low_open=True, high_open=False),
     "early_stopping": _truth,
-    "early_stopping_min_epochs": _positive_integer,
-    "early_stopping_patience": _positive_integer,
+    "early_stopping_min_epochs": _integer(1),
+    "early_stopping_patience": _integer(1),
     "early_stopping_tolerance": _between(0, 1, low_open=False, high_open=False),
     "freeze_layer_pattern": _pattern,
-    "kv_store": _one_of("", "dist_sync", "dist_async"),
+    # "device" is what the built-in algorithm itself means by none.
+    "kv_store": _one_of("", "device", "dist_sync", "dist_async"),
+    "nestbox_seed": _integer(0, _MOST_SEED),
+    "nestbox_loss": _one_of("cross_entropy", "focal"),
+    "nestbox_schedule": _one_of("auto", "cosine", "step"),
+    "nestbox_class_names": _class_names,
 }
 
 _COMMON_DEFAULTS: dict[str, Any] = {
@@ -229,6 +305,10 @@ _COMMON_DEFAULTS: dict[str, Any] = {
     "early_stopping_tolerance": 0.0,
     "freeze_layer_pattern": "",
     "kv_store": "",
+    "nestbox_seed": 0,
+    "nestbox_loss": "cross_entropy",
+    "nestbox_schedule": "auto",
+    "nestbox_class_names": (),
 }
 
 _BUILT_IN_DEFAULTS: dict[str, Any] = {

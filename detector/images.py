@@ -89,6 +89,8 @@ def decode(payload: Payload, network_size: int) -> Decoded:
     try:
         pixels = cv2.imdecode(np.frombuffer(payload, np.uint8), flags)
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(error.err) from error
         raise ImageError(f"the image is damaged: {error.err}") from error
     if pixels is None:
         raise ImageError("the image is damaged and cannot be decoded; save it anew")

@@ -5,6 +5,7 @@ Import `mx` from here, never `mxnet` directly.
 
 import os
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,18 @@ import numpy as np
 def available_cores() -> int:
     """Return how many cores this process may use (at least 1)."""
     return max(1, len(os.sched_getaffinity(0)))
+
+
+def plain_message(error: Exception) -> str:
+    """Return what an MXNet error says, without the stack trace of its C++ code around it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line.removeprefix("MXNetError: ") for line in lines if line.startswith("MXNetError: ")]
+    return (told or lines or [type(error).__name__])[-1]
+
+
+def training_device() -> Any:
+    """Return the context to train in: the first GPU if MXNet is built for GPUs and finds one, else the CPU."""
+    return mx.gpu(0) if mx.context.num_gpus() else mx.cpu()
 
 
 # No engine threads: the loader works between two steps, and a second pool would only fight it for the cores.
@@ -26,4 +39,4 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import mxnet as mx
 
-__all__ = ["available_cores", "mx"]
+__all__ = ["available_cores", "mx", "plain_message", "training_device"]

@@ -59,6 +59,10 @@ class OptMl:
                 )
             if config.get("TrainingInputMode") == "Pipe":
                 raise ChannelError([f"channel '{channel}' is in Pipe mode; use File or FastFile mode"])
+        if folder.exists() and not folder.is_dir():
+            raise ChannelError(
+                [f"channel '{channel}' is a file; give the S3 prefix that holds the .rec file"]
+            )
         if not folder.is_dir():
             raise ChannelError(
                 [f"channel '{channel}' is missing: the job needs the channels 'train' and 'validation'"]
@@ -69,8 +73,13 @@ class OptMl:
         return files
 
     def previous_model(self) -> Path | None:
-        """Return the `model` channel's folder, or None when the job was started without that channel."""
+        """Return the `model` channel's folder, or None when the job was started without that channel.
+
+        Raises ChannelError when it is no folder.
+        """
         folder = self.root / "input" / "data" / "model"
+        if folder.exists() and not folder.is_dir():
+            raise ChannelError(["channel 'model' is a file; give the S3 prefix that holds model.tar.gz"])
         return folder if folder.is_dir() and any(folder.iterdir()) else None
 
     def write_failure(self, reason: str) -> None:
@@ -88,6 +97,8 @@ class OptMl:
             if required:
                 raise ChannelError([f"input/config/{name}.json is missing under {self.root}"]) from None
             return {}
+        except OSError as error:
+            raise ChannelError([f"input/config/{name}.json cannot be read: {error.strerror}"]) from error
         except ValueError as error:
             raise ChannelError([f"input/config/{name}.json is no JSON: {error}"]) from error
         if not isinstance(content, dict):

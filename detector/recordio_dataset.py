@@ -41,12 +41,15 @@ class Sample:
 def read_records(path: Path) -> Iterator[Payload]:
     """Yield every record's payload; payloads map the file and stay valid as long as they are referred to.
 
-    Raises RecordIOError naming the byte offset where the file stops being RecordIO.
+    Raises RecordIOError naming the byte offset where the file stops being RecordIO, or why it cannot be read.
     """
-    if path.stat().st_size == 0:
-        return
-    with path.open("rb") as file:
-        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    try:
+        if path.stat().st_size == 0:
+            return
+        with path.open("rb") as file:
+            content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except OSError as error:
+        raise RecordIOError(f"{path.name} cannot be read: {error.strerror}") from error
     position = 0
     parts: list[memoryview] = []
     while position < len(content):

@@ -12,7 +12,7 @@ from typing import Any
 from detector.batches import Batch, BatchLoader
 from detector.boxes import Corners
 from detector.checkpoint import Checkpoint, CheckpointFolder
-from detector.errors import DivergedError
+from detector.errors import DivergedError, HyperparameterError
 from detector.evaluation import Evaluator, Score
 from detector.hyperparameters import SMALL_NETWORK, Hyperparameters
 from detector.loss import ssd_losses
@@ -105,7 +105,7 @@ class Training:
             if self._stops_early(epoch):
                 self._log.info(f"Early stopping: no gain in {self._epochs_without_gain} epochs")
                 break
-            if self._checkpoints.due or epoch + 1 == total:
+            if self._checkpoints.is_due(last=epoch + 1 == total):
                 self._checkpoints.write(self._checkpoint(epoch))
         return self._best if self._best is not None else Best(epoch, None, take_weights(self._averaged))
 
@@ -214,7 +214,10 @@ def _schedule(settings: Hyperparameters, steps_per_epoch: int) -> CosineSchedule
 
 
 def _freeze(network: Any, pattern: str, log: MetricsLog) -> None:
-    """Do not train parameters whose name begins as the pattern says; let no bias or norm decay."""
+    """Do not train parameters whose name begins as the pattern says; let no bias or norm decay.
+
+    Raises HyperparameterError when nothing is left to train.
+    """
     matched = 0
     for name, parameter in network.collect_params().items():
         if name.endswith(("gamma", "beta", "bias")):
@@ -224,3 +227,7 @@ def _freeze(network: Any, pattern: str, log: MetricsLog) -> None:
             matched += 1
     if pattern and not matched:
         log.warning(f"freeze_layer_pattern={pattern!r} matches no layer; every layer is trained")
+    if all(parameter.grad_req == "null" for parameter in network.collect_params().values()):
+        raise HyperparameterError(
+            [f"freeze_layer_pattern={pattern!r} freezes every layer, so nothing is left to train; narrow it"]
+        )

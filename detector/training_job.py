@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -22,23 +23,31 @@ from detector.errors import (
     HyperparameterError,
     LabelError,
     ProblemsError,
+    RecordIOError,
 )
 from detector.evaluation import Evaluator
 from detector.hyperparameters import SMALL_NETWORK, Hyperparameters, as_text, parse
 from detector.image_memory import ImageMemory, memory_for_images
 from detector.images import to_square
 from detector.metrics_log import MetricsLog
-from detector.mxnet_runtime import available_cores, mx
+from detector.mxnet_runtime import available_cores, mx, plain_message, training_device
 from detector.opt_ml import OptMl
-from detector.pretrained import find_pretrained, read_pretrained
+from detector.pretrained import (
+    ZooError,
+    find_in_folder,
+    find_pretrained,
+    pretrained_folder,
+    read_pretrained,
+    zoo_file,
+)
 from detector.recordio_dataset import Sample, read_dataset
+from detector.shortages import find_shortage
 from detector.training import Best, Training
-from detector.warm_start import check_reusable, grow
+from detector.warm_start import check_reusable, grow, known_classes
 from detector.weights import put_weights, take_weights
 
 EXIT_OK, EXIT_FAULT, EXIT_CLIENT = 0, 1, 2
 
-_SEED = 0
 # An anchor overlapping a box this much stands for it; the small network is not asked about those just below.
 _POSITIVE_OVERLAP = 0.5
 _SMALL_IGNORED_OVERLAP = 0.4
@@ -66,21 +75,29 @@ def run_training_job(layout: OptMl) -> int:
     """Run a training job and return the process's exit code; a failure's reason goes to the failure file."""
     stop = StopRequest()
     stop.listen()
-    log = MetricsLog()
     try:
-        _train(layout, stop)
-    except DetectorError as error:
-        reason = f"ClientError: {error}"
-        layout.write_failure(reason)
-        log.error(reason)
-        return EXIT_CLIENT
+        with training_device():
+            _train(layout, stop)
     except Exception as error:  # noqa: BLE001 - outermost frame: people see only what the failure file says
-        traceback.print_exc(file=sys.stderr)
-        reason = f"AlgorithmError: {type(error).__name__}: {error}"
-        layout.write_failure(reason)
+        code, reason = _explain(error)
+        if code == EXIT_FAULT:
+            traceback.print_exc(file=sys.stderr)
+        log = MetricsLog()
+        try:
+            layout.write_failure(reason)
+        except OSError as unwritable:
+            log.error(f"The failure file cannot be written: {unwritable}")
         log.error(reason)
-        return EXIT_FAULT
+        return code
     return EXIT_OK
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    """Return the exit code, and the failure's reason in one sentence."""
+    known = find_shortage(error) or error
+    if isinstance(known, DetectorError):
+        return EXIT_CLIENT, f"ClientError: {known}"
+    return EXIT_FAULT, f"AlgorithmError: {type(error).__name__}: {plain_message(error)}"
 
 
 def _train(layout: OptMl, stop: StopRequest) -> None:
@@ -92,7 +109,8 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         log.warning("this detector trains on one machine; every host trains the whole job by itself")
     if settings.num_training_samples != len(train):
         log.warning(
-            f"num_training_samples={settings.num_training_samples}, but channel 'train' has {len(train)}"
+            f"num_training_samples={settings.num_training_samples}, but channel 'train' has {len(train)} "
+            "records; the schedule follows the records"
         )
     labels = [sample.labels for sample in train]
     plan, previous = _plan(layout, settings, labels, log)
@@ -109,16 +127,23 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
             f"input {plan.image_size} px, cells of {[level.stride for level in plan.levels]} px, "
             f"{len(anchors)} anchors"
         )
-        mx.random.seed(_SEED)
+        mx.random.seed(settings.nestbox_seed)
         trained = build_network(settings.base_network, settings.num_classes, plan)
         averaged = build_network(settings.base_network, settings.num_classes, plan)
-        warm = previous is not None and _put_previous(previous, trained, settings.num_classes, log)
+        warm = previous is not None and _put_previous(previous, trained, settings, log)
         small = settings.base_network == SMALL_NETWORK
         if settings.use_pretrained_model and not small and not warm:
-            _put_pretrained(layout, trained, log)
+            _put_pretrained(layout, trained, settings.base_network, log)
         overlaps = (_POSITIVE_OVERLAP, _SMALL_IGNORED_OVERLAP if small else _POSITIVE_OVERLAP)
         loader = BatchLoader(
-            images, labels, anchors, plan.image_size, settings.mini_batch_size, overlaps, _SEED, pool
+            images,
+            labels,
+            anchors,
+            plan.image_size,
+            settings.mini_batch_size,
+            overlaps,
+            settings.nestbox_seed,
+            pool,
         )
         evaluator = Evaluator(
             squares,
@@ -129,7 +154,7 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
             settings.overlap_threshold,
             pool,
         )
-        checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train))
+        checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train), log)
         training = Training(settings, (trained, averaged), anchors, loader, evaluator, log, checkpoints, stop)
         best = training.run()
     write_artefact(layout.model, _describe(settings, plan, len(train), best, warm), averaged, best.weights)
@@ -151,6 +176,8 @@ def _describe(
         validation_map=best.score.mean if best.score else None,
         average_precision={str(k): v for k, v in best.score.by_class.items()} if best.score else {},
         warm_start=warm,
+        classes=settings.nestbox_class_names,
+        hyperparameters=as_text(settings),
     )
 
 
@@ -176,6 +203,8 @@ def _read_inputs(layout: OptMl) -> tuple[Hyperparameters, list[Sample], list[Sam
             samples = read_dataset(paths, settings.num_classes, settings.label_width)
         except LabelError as error:
             problems += [f"channel '{channel}': {problem}" for problem in error.problems]
+        except RecordIOError as error:
+            problems.append(f"channel '{channel}': {error}")
         else:
             splits[channel] = samples
             if not any(len(sample.labels) for sample in samples):
@@ -185,25 +214,45 @@ def _read_inputs(layout: OptMl) -> tuple[Hyperparameters, list[Sample], list[Sam
     return settings, splits["train"], splits["validation"]
 
 
-def _put_previous(previous: Artefact, network: Any, num_classes: int, log: MetricsLog) -> bool:
+def _put_previous(previous: Artefact, network: Any, settings: Hyperparameters, log: MetricsLog) -> bool:
     """Return whether the network now has the previous model's weights; the log says why if not."""
+    known = known_classes(previous.description, settings)
     try:
-        put_weights(network, grow(previous, take_weights(network), num_classes))
+        put_weights(network, grow(previous, take_weights(network), known))
     except ArtefactError as error:
         log.warning(f"The model in channel 'model' is damaged, so training starts fresh: {error}")
         return False
+    names = settings.nestbox_class_names or range(settings.num_classes)
+    new = [str(name) for name, source in zip(names, known, strict=True) if source is None]
+    log.info(f"New classes: {', '.join(new) or 'none'}")
     return True
 
 
-def _put_pretrained(layout: OptMl, network: Any, log: MetricsLog) -> None:
-    path = find_pretrained(layout.previous_model())
-    if path is None:
+def _put_pretrained(layout: OptMl, network: Any, base_network: str, log: MetricsLog) -> None:
+    """Start the base network from ImageNet's weights; the log says whence, or that there are none."""
+
+    def put(path: Path) -> None:
+        put_weights(network, read_pretrained(path, base_network, take_weights(network)))
+
+    folder = pretrained_folder()
+    for where, path in (
+        ("channel 'model'", find_pretrained(layout.previous_model())),
+        (str(folder), find_in_folder(base_network, folder)),
+    ):
+        if path is not None:
+            put(path)
+            log.info(f"Base network starts from {path.name} of {where}")
+            return
+    try:
+        with zoo_file(base_network) as path:
+            put(path)
+            log.info(f"Base network starts from {path.name} of MXNet's model zoo")
+    except ZooError as error:
         log.warning(
-            "channel 'model' has no pretrained weights and this image brings none: training from scratch"
+            f"use_pretrained_model asks for ImageNet weights of {base_network}, and there are none: neither "
+            f"channel 'model' nor {folder} has a weight file, and MXNet's model zoo cannot be used "
+            f"({error}). Training from scratch"
         )
-        return
-    put_weights(network, read_pretrained(path, take_weights(network)))
-    log.info(f"Base network starts from {path.name}")
 
 
 def _plan(

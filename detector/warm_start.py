@@ -1,11 +1,15 @@
-"""Starting from a model that was trained before, whose class list may have grown at its end since."""
+"""Starting from a model that was trained before, whose class list may have changed since.
+
+Classes are told apart by name where both models have names: a class keeps what was learned about it wherever
+it stands now. Without names an id keeps its meaning, and classes are only ever appended.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from detector.anchors import AnchorPlan, poorly_covered
-from detector.artefact import Artefact
+from detector.artefact import Artefact, Description
 from detector.boxes import Labels
 from detector.errors import ArtefactError
 from detector.hyperparameters import Hyperparameters
@@ -24,7 +28,8 @@ def check_reusable(
     old = previous.description
     if old.base_network != hyperparameters.base_network:
         raise ArtefactError(f"it has base network {old.base_network}, not {hyperparameters.base_network}")
-    if old.num_classes > hyperparameters.num_classes:
+    named = old.classes and hyperparameters.nestbox_class_names
+    if old.num_classes > hyperparameters.num_classes and not named:
         raise ArtefactError(
             f"it knows {old.num_classes} classes, more than num_classes={hyperparameters.num_classes}"
         )
@@ -38,10 +43,22 @@ def check_reusable(
         )
 
 
-def grow(previous: Artefact, fresh: Weights, num_classes: int) -> Weights:
-    """Return the previous weights for a network of `num_classes`; rows of new classes come from `fresh`.
+def known_classes(previous: Description, hyperparameters: Hyperparameters) -> list[int | None]:
+    """Return for each class to train its id in the previous model; None for one that is new."""
+    names = hyperparameters.nestbox_class_names
+    if previous.classes and names:
+        ids = {name: number for number, name in enumerate(previous.classes)}
+        return [ids.get(name) for name in names]
+    return [
+        number if number < previous.num_classes else None for number in range(hyperparameters.num_classes)
+    ]
 
-    Raises ArtefactError when a parameter is missing or of another shape.
+
+def grow(previous: Artefact, fresh: Weights, known: Sequence[int | None]) -> Weights:
+    """Return the previous weights for a network of the classes `known` (see `known_classes`).
+
+    Rows of new classes come from `fresh`. Raises ArtefactError when a parameter is missing or of another
+    shape.
     """
     old_classes = previous.description.num_classes
     grown = {}
@@ -51,7 +68,7 @@ def grow(previous: Artefact, fresh: Weights, num_classes: int) -> Weights:
             raise ArtefactError(f"it lacks the parameter {name}")
         if name.startswith("head_"):
             shapes = len(previous.description.plan.levels[_level_number(name)].shapes)
-            before = _grow_head(before, value, shapes, old_classes, num_classes)
+            before = _grow_head(before, value, shapes, old_classes, known)
         if before.shape != value.shape:
             raise ArtefactError(f"its parameter {name} has shape {before.shape}, not {value.shape}")
         grown[name] = before
@@ -67,16 +84,19 @@ def _grow_head(
     fresh: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
     shapes: int,
     old_classes: int,
-    new_classes: int,
+    known: Sequence[int | None],
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Copy the rows of a head (see `MultiBoxHead`) to where they lie with more classes."""
     grown = fresh.copy()
-    old_width, new_width = (classes + 1 + _OFFSETS for classes in (old_classes, new_classes))
+    old_width, new_width = (classes + 1 + _OFFSETS for classes in (old_classes, len(known)))
     if len(before) < shapes * old_width or len(fresh) < shapes * new_width:
         raise ArtefactError("its head does not fit its own description")
     for shape in range(shapes):
         old, new = shape * old_width, shape * new_width
-        grown[new : new + old_classes + 1] = before[old : old + old_classes + 1]
+        grown[new] = before[old]
+        for number, source in enumerate(known):
+            if source is not None:
+                grown[new + 1 + number] = before[old + 1 + source]
         grown[new + new_width - _OFFSETS : new + new_width] = before[
             old + old_width - _OFFSETS : old + old_width
         ]

@@ -168,8 +168,8 @@ def test_a_worse_model_is_rejected_and_uploads_during_a_run_start_the_next_one_o
         DATASET, "nestbox.yaml", b"training: {epochs: 1, learning_rate: 0.000001, warm_start: false}\n"
     )
     wait_until("the second run", lambda: len(system.runs(DATASET)) == 2, 60)
-    system.put(DATASET, "nestbox.yaml", b"training: {epochs: 2, freeze_layer_pattern: '('}\n")
-    system.put(DATASET, "nestbox.yaml", b"training: {epochs: 3, freeze_layer_pattern: '('}\n")
+    system.put(DATASET, "nestbox.yaml", b"training: {epochs: 2, freeze_layer_pattern: '.*'}\n")
+    system.put(DATASET, "nestbox.yaml", b"training: {epochs: 3, freeze_layer_pattern: '.*'}\n")
 
     second = system.run_number(DATASET, 2)
     assert second["state"] == "REJECTED", second

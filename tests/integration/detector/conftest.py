@@ -15,6 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
+# Beside other work on the same cores, threads that wait busily for each other take many times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# No test asks the internet for ImageNet's weights.
+os.environ["MXNET_GLUON_REPO"] = "http://127.0.0.1:9"
+
 from detector.mxnet_runtime import mx
 
 REPOSITORY = Path(__file__).parents[3]
@@ -101,14 +106,15 @@ class Command:
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Command]]:
-    """Start detector commands; whatever still runs at the end is killed."""
+    """Start detector commands, with at most `memory` bytes; whatever still runs at the end is killed."""
     commands: list[Command] = []
 
-    def run(*arguments: str) -> Command:
+    def run(*arguments: str, memory: int | None = None) -> Command:
+        limit = [] if memory is None else ["prlimit", f"--as={memory}"]
         output = tmp_path_factory.mktemp("output") / "log"
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "detector", *arguments],
+                [*limit, sys.executable, "-m", "detector", *arguments],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONPATH": str(REPOSITORY)},

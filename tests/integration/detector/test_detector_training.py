@@ -2,14 +2,18 @@
 
 import io
 import json
+import random
 import re
+import resource
 import signal
 import tarfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -26,7 +30,7 @@ from detector.metrics_log import MetricsLog
 from detector.mxnet_runtime import mx
 from detector.opt_ml import OptMl
 from detector.recordio_dataset import read_dataset
-from detector.training import Best, Training
+from detector.training import Best, Stepper, Training
 from detector.training_job import run_training_job
 
 
@@ -57,7 +61,7 @@ def test_the_model_is_the_best_epoch_and_describes_itself(trained: Any) -> None:
 def test_a_grown_class_list_starts_from_the_previous_model(
     trained: Any, tmp_path: Path, layout: Callable[..., Path], start: Callable[..., Any]
 ) -> None:
-    root = layout(tmp_path / "root", classes=3, epochs="2")
+    root = layout(tmp_path / "root", classes=3, epochs="2", nestbox_class_names="disc,square,cross")
     channel = root / "input/data/model"
     channel.mkdir()
     with tarfile.open(channel / "model.tar.gz", "w:gz") as archive:
@@ -65,8 +69,10 @@ def test_a_grown_class_list_starts_from_the_previous_model(
     command = start("train", "--root", str(root))
     assert command.end() == 0, command.text()
     assert "Starting from the model in channel 'model' (2 classes, 96 px)" in command.text()
+    assert "New classes: cross" in command.text()
     description = read_artefact(root / "model").description
     assert description.warm_start
+    assert description.classes == ("disc", "square", "cross")
     # What was known is known at once; the new class alone is still to be learnt.
     assert min(description.average_precision[c] for c in ("0", "1")) > 0.5
 
@@ -106,8 +112,8 @@ def test_every_mistake_in_the_job_is_in_the_failure(tmp_path: Path, layout: Call
     code, reason = fail(root)
     assert code == 2
     assert reason.startswith("ClientError: ")
-    assert "hyperparameter learning_rate='7': must be a number in (0, 1]" in reason
-    assert "hyperparameter 'colour' is unknown" in reason
+    assert "The value '7' is not valid for the 'learning_rate' hyperparameter" in reason
+    assert "Additional hyperparameters are not allowed ('colour' was unexpected)" in reason
     assert "channel 'validation' holds no .rec file" in reason
 
 
@@ -127,6 +133,120 @@ def test_an_unreadable_image_is_named(tmp_path: Path, layout: Callable[..., Path
     code, reason = fail(root)
     assert code == 2
     assert "train.rec record 0: these bytes are no JPEG or PNG image" in reason
+
+
+def rewrite(path: Path, *records: bytes) -> None:
+    writer = mx.recordio.MXRecordIO(str(path), "w")
+    for record in records:
+        writer.write(record)
+    writer.close()
+
+
+def record(*label: float) -> bytes:
+    header = np.array([len(label)], "<u4").tobytes() + bytes(20)
+    return header + np.float32(label).tobytes() + draw_nothing()
+
+
+def draw_nothing() -> bytes:
+    return cv2.imencode(".jpg", np.zeros((32, 32, 3), np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        ([], "train.rec: no record inside; the split is empty"),
+        ([record(2, 5), record(2, 5)], "has 2 images but no box in any of them"),
+        ([record(2, 5, 9, 0, 0, 1, 1)], "num_classes=2 is too small: train.rec record 0 has class 9"),
+        ([record(2, 5, 0, 0, 0, 1)], "record 0: its label of 6 values does not divide into objects"),
+        ([record()], "record 0: it carries a single number as label, not boxes"),
+        ([b"x"], "record 0: too short to hold a label and an image"),
+    ],
+)
+def test_records_that_cannot_be_trained_on_are_named(
+    tmp_path: Path, layout: Callable[..., Path], records: list[bytes], told: str
+) -> None:
+    root = layout(tmp_path / "root")
+    rewrite(root / "input/data/train/train.rec", *records)
+    code, reason = fail(root)
+    assert (code, reason.startswith("ClientError: ")) == (2, True)
+    assert told in reason
+    assert "channel 'train'" in reason
+
+
+def test_both_channels_broken_files_are_told_at_once(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    root = layout(tmp_path / "root")
+    for channel, content in (("train", b"PK no records"), ("validation", b"\x0a\x23\xd7\xce\xff")):
+        (root / f"input/data/{channel}/{channel}.rec").write_bytes(content)
+    code, reason = fail(root)
+    assert code == 2
+    assert "channel 'train': train.rec is no RecordIO file: no record starts at byte 0" in reason
+    assert "channel 'validation': validation.rec is cut off at byte 0" in reason
+
+
+def test_a_count_that_disagrees_is_warned_of(
+    tmp_path: Path, layout: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_training_job(OptMl(layout(tmp_path / "root", num_training_samples="7", epochs="1"))) == 0
+    warnings = [line for line in capsys.readouterr().out.splitlines() if "WARNING" in line]
+    assert len(warnings) == 1
+    assert "num_training_samples=7, but channel 'train' has 48 records" in warnings[0]
+
+
+def test_a_loss_that_is_no_number_is_the_failure(
+    tmp_path: Path, layout: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stepper, "step", lambda *_: (float("nan"), 0.0))
+    code, reason = fail(layout(tmp_path / "root"))
+    assert code == 2
+    assert "the loss became nan in epoch 0, batch 0; lower learning_rate" in reason
+
+
+# NumPy leaves its half-written archive to the garbage collector, which cannot close it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# The weights of the small network take 2 MB, those and the optimiser's state in a checkpoint 10 MB.
+@pytest.mark.parametrize(("what", "limit"), [("checkpoint of", 6 * 2**20), ("weights", 2**20)])
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(
+    what: str, limit: int, tmp_path: Path, layout: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = layout(tmp_path / "root", epochs="1")
+    if what == "checkpoint of":
+        (root / "checkpoints").mkdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        assert run_training_job(OptMl(root)) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    reason = (root / "output/failure").read_text()
+    assert reason.startswith(f"ClientError: the {what} ")
+    assert reason.endswith("give the job a larger volume")
+    assert "Traceback" not in capsys.readouterr().err
+    left = [path for name in ("model", "checkpoints") for path in (root / name).rglob("*")]
+    assert left == []
+
+
+def test_memory_that_does_not_suffice_is_told(
+    tmp_path: Path, layout: Callable[..., Path], start: Callable[..., Any]
+) -> None:
+    root = layout(tmp_path / "root", mini_batch_size="1000000")
+    command = start("train", "--root", str(root), memory=8 * 2**30)
+    assert command.end() == 2, command.text()
+    assert (root / "output/failure").read_text() == (
+        "ClientError: the machine has no memory left; "
+        "lower mini_batch_size or image_shape, or take a larger one"
+    )
+    assert not (root / "model").exists()
+
+
+def test_a_failure_that_cannot_be_written_still_ends_the_job(
+    tmp_path: Path, layout: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = layout(tmp_path / "root", epochs="0")
+    (root / "output").write_text("in the way")
+    assert run_training_job(OptMl(root)) == 2
+    log = capsys.readouterr().out
+    assert "The failure file cannot be written" in log
+    assert "ClientError: The value '0' is not valid for the 'epochs' hyperparameter" in log
 
 
 def test_a_fault_of_ours_is_told_as_such(
@@ -172,7 +292,7 @@ class Course:
                 BatchLoader(images, labels, anchors, 96, self.settings.mini_batch_size, (0.5, 0.4), 0, pool),
                 Evaluator(squares, [s.labels for s in self.validation], anchors, 96, 0.45, 0.5, pool),
                 MetricsLog(stream=stream),
-                CheckpointFolder(folder, fingerprint(self.settings, self.train), seconds_between=0),
+                CheckpointFolder(folder, fingerprint(self.settings, self.train)),
                 lambda: stop_after is not None and len(scores(stream.getvalue())) >= stop_after,
             )
             return training.run(), stream.getvalue()
@@ -199,11 +319,64 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(
     whole, whole_log = course.run(None)
     _, first_log = course.run(tmp_path, stop_after=2)
     resumed, second_log = course.run(tmp_path)
-    assert "Resuming from the checkpoint of epoch 1" in second_log
-    assert scores(first_log) + scores(second_log) == scores(whole_log)
+    kept = re.search(r"Resuming from the checkpoint of epoch (\d)", second_log)
+    assert kept is not None
+    assert scores(first_log)[: int(kept[1]) + 1] + scores(second_log) == scores(whole_log)
     assert resumed.epoch == whole.epoch
     for name, value in whole.weights.items():
         np.testing.assert_array_equal(resumed.weights[name], value)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (root / "model").iterdir()}
+
+
+def checkpointed(root: Path) -> Path:
+    (root / "checkpoints").mkdir()
+    return root
+
+
+def test_jobs_stopped_and_killed_at_any_moment_end_with_the_very_same_model(
+    tmp_path: Path, layout: Callable[..., Path], start: Callable[..., Any]
+) -> None:
+    told = {"epochs": "12", "nestbox_seed": "5", "mini_batch_size": "24"}
+    whole = checkpointed(layout(tmp_path / "whole", **told))
+    command = start("train", "--root", str(whole))
+    assert command.end() == 0, command.text()
+
+    moments = random.Random(1)
+    root = checkpointed(layout(tmp_path / "cut", **told))
+    seen: list[float] = []
+    for sent in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        command = start("train", "--root", str(root))
+        command.wait_for(lambda text: len(scores(text)) >= 2)
+        time.sleep(moments.uniform(0, 0.2))  # the moment, not a wait for something
+        assert command.end(sent) == (0 if sent is signal.SIGTERM else -signal.SIGKILL), command.text()
+        seen += scores(command.text())
+        if sent is signal.SIGTERM:
+            assert read_artefact(root / "model").description.validation_map == pytest.approx(
+                max(seen), abs=1e-5
+            )
+    command = start("train", "--root", str(root))
+    assert command.end() == 0, command.text()
+    assert "Resuming from the checkpoint of epoch" in command.text()
+    assert files(root) == files(whole)
+    assert [path.name for path in (root / "checkpoints").iterdir()] == ["detector-checkpoint.npz"]
+
+
+def test_the_seed_decides_the_model_and_nothing_else_does(
+    tmp_path: Path, layout: Callable[..., Path]
+) -> None:
+    models = []
+    for number, seed in enumerate(("3", "3", "4")):
+        root = layout(tmp_path / str(number), epochs="1", nestbox_seed=seed)
+        assert run_training_job(OptMl(root)) == 0
+        models.append(files(root))
+    for name in ("detector-0000.params", "detector.json"):
+        assert models[0][name] == models[1][name]
+    assert models[0]["detector-0000.params"] != models[2]["detector-0000.params"]
+    description = read_artefact(tmp_path / "2" / "model").description
+    assert description.hyperparameters["nestbox_seed"] == "4"
 
 
 def test_another_jobs_checkpoint_is_left_alone(tmp_path: Path, layout: Callable[..., Path]) -> None:
@@ -259,6 +432,11 @@ def test_a_pattern_that_freezes_nothing_is_told(tmp_path: Path, layout: Callable
     assert "matches no layer" in log
 
 
+def test_a_pattern_that_freezes_everything_ends_the_job(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    code, reason = fail(layout(tmp_path / "root", freeze_layer_pattern=".*"))
+    assert (code, "freezes every layer" in reason) == (2, True)
+
+
 @pytest.mark.parametrize("base_network", ["resnet-50", "vgg-16"])
 def test_the_built_in_networks_train(
     base_network: str, tmp_path: Path, layout: Callable[..., Path], start: Callable[..., Any]
@@ -273,6 +451,14 @@ def test_the_built_in_networks_train(
         learning_rate="0.0001",
         num_training_samples="1",
     )
+    if base_network == "resnet-50":
+        (root / "input/data/model").mkdir()
+        zoo = {"arg:conv0_weight": mx.nd.ones((64, 3, 7, 7))}
+        mx.nd.save(str(root / "input/data/model/resnet-50-0000.params"), zoo)
+        told = "Base network starts from resnet-50-0000.params of channel 'model'"
+    else:
+        told = "there are none: neither channel 'model' nor /opt/nestbox/pretrained has a weight file"
     command = start("train", "--root", str(root))
     assert command.end() == 0, command.text()
+    assert told in command.text()
     assert read_artefact(root / "model").description.base_network == base_network

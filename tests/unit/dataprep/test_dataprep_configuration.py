@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataprep_job.check import CheckReport
-from dataprep_job.configuration import Configuration, read_configuration
+from dataprep_job.configuration import _TRAINING, Configuration, read_configuration
 from dataprep_job.defects import DefectLog
+from detector.hyperparameters import SMALL_NETWORK, parse
 
 Files = dict[str, bytes]
 Check = Callable[..., CheckReport]
@@ -92,6 +94,9 @@ def test_an_unknown_key_is_named_with_its_line_and_the_likely_one() -> None:
         ("training: {base_network: resnet-18}", "training.base_network"),
         ("training: {learning_rate: -1}", "training.learning_rate"),
         ("training: {lr_scheduler_step: [20, 10]}", "training.lr_scheduler_step"),
+        ("training: {freeze_layer_pattern: '('}", "training.freeze_layer_pattern"),
+        ("training: {nestbox_loss: hinge}", "training.nestbox_loss"),
+        ("training: {nestbox_seed: -1}", "training.nestbox_seed"),
         ("gate: {min_map: [1]}", "gate.min_map"),
         ("quiet_period: soon", "quiet_period"),
     ],
@@ -102,6 +107,40 @@ def test_a_bad_value_is_named_and_the_default_holds(text: str, key: str) -> None
     assert (code, where) == ("config.bad-value", "line 1")
     assert f"'{key}'" in message
     assert configuration == Configuration()
+
+
+@pytest.mark.parametrize(
+    ("training", "left", "bad"),
+    [
+        ({"image_shape": 256, "base_network": "vgg-16"}, {"base_network": "vgg-16"}, "image_shape"),
+        (
+            {"nestbox_schedule": "cosine", "lr_scheduler_step": "3"},
+            {"nestbox_schedule": "cosine"},
+            "lr_scheduler_step",
+        ),
+    ],
+)
+def test_values_that_do_not_go_together_are_told(
+    training: dict[str, object], left: dict[str, object], bad: str
+) -> None:
+    configuration, ((code, _, message),) = read(json.dumps({"training": training}))
+    assert code == "config.bad-value"
+    assert f"'training.{bad}' must be" in message
+    assert configuration.training == left
+
+
+@pytest.mark.parametrize("key", sorted(set(_TRAINING) - {"warm_start"}))
+def test_the_detector_takes_whatever_is_taken_here(key: str) -> None:
+    """Held for a stack whose own base network is ours, the default where our detector trains."""
+    candidates = [*range(-1, 4), 63, 64, 2048, 2049, 2**31 - 1, 2**31, 0.0, 0.5, 1.0, 1e-9, True, False]
+    candidates += ["3,4", "^conv1_", "(", "false", "", "sgd", "adam", "cosine", "focal", "vgg-16", "1.0", "x"]
+    accepted = 0
+    for candidate in candidates:
+        training = read(json.dumps({"training": {key: candidate}}))[0].training
+        told = {"base_network": SMALL_NETWORK, **{name: str(value) for name, value in training.items()}}
+        parse({"num_classes": "2", "num_training_samples": "5", **told})
+        accepted += len(training)
+    assert accepted
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""Names, ranges and defaults of the built-in algorithm's hyperparameters."""
+"""Names, ranges, defaults and messages of the built-in algorithm's hyperparameters, and ours beside them."""
 
 import pytest
 
 from detector.errors import HyperparameterError
-from detector.hyperparameters import default_small_epochs, parse
+from detector.hyperparameters import as_text, default_small_epochs, parse
 
 REQUIRED = {"num_classes": "3", "num_training_samples": "90"}
 
@@ -77,18 +77,26 @@ def test_default_epochs_fall_with_the_dataset() -> None:
     assert counts[-1] >= 30
 
 
-def test_all_problems_are_told_at_once() -> None:
-    assert problems(learning_rate="2", optimizer="lion", batch_size="8") == (
-        "hyperparameter learning_rate='2': must be a number in (0, 1]",
-        "hyperparameter optimizer='lion': must be one of sgd, adam, rmsprop, adadelta",
-        "hyperparameter 'batch_size' is unknown to this algorithm; did you mean mini_batch_size?",
+def test_all_problems_are_told_at_once_in_the_built_in_algorithms_words() -> None:
+    rate, loss, unknown, epochs = problems(
+        learning_rate="2", nestbox_loss="x", batch_size="8", epochs="y" * 3000
     )
+    assert rate == (
+        "The value '2' is not valid for the 'learning_rate' hyperparameter which expects a number in (0, 1]"
+    )
+    assert loss.endswith("hyperparameter which accepts one of the following: 'cross_entropy', 'focal'")
+    assert unknown == (
+        "Additional hyperparameters are not allowed ('batch_size' was unexpected); "
+        "did you mean 'mini_batch_size'?"
+    )
+    assert f"'{'y' * 80}…'" in epochs
 
 
 def test_required_ones_are_missed() -> None:
     with pytest.raises(HyperparameterError) as caught:
         parse({})
-    assert len(caught.value.problems) == 2
+    (problem,) = caught.value.problems
+    assert problem.startswith("No value(s) were specified for 'num_classes', 'num_training_samples'")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +119,16 @@ def test_required_ones_are_missed() -> None:
         ("base_network", "resnet-101"),
         ("freeze_layer_pattern", "("),
         ("kv_store", "local"),
+        ("nestbox_seed", "-1"),
+        ("nestbox_seed", "2147483648"),
+        ("nestbox_loss", "hinge"),
+        ("nestbox_schedule", "linear"),
+        ("nestbox_class_names", "a,b"),
+        ("nestbox_class_names", "a,b,b"),
+        ("nestbox_class_names", "a,,b"),
+        ("nestbox_class_names", '["a", "b", 3]'),
+        ("nestbox_class_names", '["a", "b", "c"'),
+        ("nestbox_colour", "red"),
     ],
 )
 def test_values_out_of_range_are_refused(name: str, value: str) -> None:
@@ -128,6 +146,11 @@ def test_values_out_of_range_are_refused(name: str, value: str) -> None:
         ("freeze_layer_pattern", "false", ""),
         ("learning_rate", "1", 1.0),
         ("weight_decay", "0", 0.0),
+        ("kv_store", "device", "device"),
+        ("nestbox_seed", "7", 7),
+        ("nestbox_class_names", '["wren", "great tit", "a, b"]', ("wren", "great tit", "a, b")),
+        ("nestbox_class_names", "wren, great tit,robin", ("wren", "great tit", "robin")),
+        ("nestbox_class_names", "", ()),
     ],
 )
 def test_spellings_that_clients_use(name: str, value: str, parsed: object) -> None:
@@ -136,3 +159,32 @@ def test_spellings_that_clients_use(name: str, value: str, parsed: object) -> No
 
 def test_sagemakers_own_additions_are_ignored() -> None:
     assert parse({**REQUIRED, "_tuning_objective_metric": "validation:mAP"}).num_classes == 3
+
+
+def test_ours_have_defaults_that_change_nothing() -> None:
+    parsed = parse(REQUIRED)
+    assert (parsed.nestbox_seed, parsed.nestbox_loss, parsed.nestbox_schedule) == (0, "cross_entropy", "auto")
+    assert parsed.nestbox_class_names == ()
+
+
+def test_a_cosine_has_no_steps() -> None:
+    (problem,) = problems(nestbox_schedule="cosine", lr_scheduler_step="10,20")
+    assert "leave lr_scheduler_step out" in problem
+    assert parse({**REQUIRED, "nestbox_schedule": "cosine"}).nestbox_schedule == "cosine"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"base_network": "nestbox-small", "lr_scheduler_step": "3,6", "early_stopping": "true"},
+        {
+            "nestbox_class_names": "wren,great tit,robin",
+            "freeze_layer_pattern": "^conv1_",
+            "image_shape": "512",
+        },
+    ],
+)
+def test_the_text_of_the_values_says_them_again(values: dict[str, str]) -> None:
+    parsed = parse({**REQUIRED, **values})
+    assert parse(as_text(parsed)) == parsed

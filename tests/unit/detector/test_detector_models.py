@@ -1,7 +1,9 @@
 """Networks answer for their anchors; models survive being written, read, grown and served."""
 
 import json
+import resource
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,11 @@ import pytest
 from detector.anchors import AnchorPlan, Level, derive_plan
 from detector.architecture import build_network, plan_for
 from detector.artefact import Artefact, Description, read_artefact, read_channel, write_artefact
-from detector.errors import ArtefactError
+from detector.errors import ArtefactError, ShortageError
 from detector.hyperparameters import SMALL_NETWORK, parse
 from detector.inference import Detector
 from detector.mxnet_runtime import mx
-from detector.warm_start import check_reusable, grow
+from detector.warm_start import check_reusable, grow, known_classes
 from detector.weights import MovingAverage, put_weights, take_weights
 
 PLAN = AnchorPlan(96, (Level(16, ((0.2, 0.2), (0.3, 0.15))), Level(32, ((0.5, 0.5),))))
@@ -23,6 +25,10 @@ LABELS = [np.float32([[0, 0.1, 0.1, 0.3, 0.3], [1, 0.2, 0.2, 0.7, 0.7]])]
 
 def describe(num_classes: int = 2, plan: AnchorPlan = PLAN) -> Description:
     return Description(SMALL_NETWORK, num_classes, plan, 0.45, 0.5, 10, 3, 0.75, {"0": 0.5, "1": 1.0})
+
+
+GIVEN = {"num_classes": "2", "num_training_samples": "10", "base_network": SMALL_NETWORK}
+KNOWN_OF_FIVE = [0, 1, None, None, None]
 
 
 def images(size: int = 96, count: int = 2) -> np.ndarray:
@@ -59,6 +65,35 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert artefact.weights.keys() == weights.keys()
     for name, value in weights.items():
         np.testing.assert_array_equal(artefact.weights[name], value)
+
+
+def test_what_a_model_says_about_itself_is_read_again(tmp_path: Path) -> None:
+    network = build_network(SMALL_NETWORK, 2, PLAN)
+    told = replace(
+        describe(),
+        classes=("wren", "great tit"),
+        hyperparameters={"nestbox_seed": "7"},
+        operating_thresholds={"0": 0.4, "1": 0.25},
+    )
+    write_artefact(tmp_path, told, network, take_weights(network))
+    assert read_artefact(tmp_path).description == told
+
+
+def test_a_model_that_the_disk_does_not_take_whole_leaves_nothing(tmp_path: Path) -> None:
+    network = build_network(SMALL_NETWORK, 2, PLAN)
+    weights = take_weights(network)
+    write_artefact(tmp_path / "whole", describe(), network, weights)
+    size = (tmp_path / "whole" / "detector-0000.params").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The last bytes are those of which MXNet does not notice that they are lost.
+    for limit in (size - 1, size // 2, 0):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(ShortageError, match="give the job a larger volume"):
+                write_artefact(tmp_path / "model", describe(), network, weights)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert list((tmp_path / "model").iterdir()) == []
 
 
 def test_the_served_network_answers_as_the_trained_one(tmp_path: Path) -> None:
@@ -105,6 +140,7 @@ def test_foreign_and_damaged_models_are_told_apart(tmp_path: Path) -> None:
         ({"format_version": 2}, "format version 2"),
         ({"plan": {}}, "incomplete"),
         ({"base_network": "alexnet"}, "unknown base network"),
+        ({"classes": ["wren"]}, "names 1 classes of 2"),
     ],
 )
 def test_descriptions_are_checked(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -116,29 +152,54 @@ def test_descriptions_are_checked(tmp_path: Path, change: dict[str, object], mes
 def test_a_grown_network_says_the_same_of_the_old_classes() -> None:
     old = build_network(SMALL_NETWORK, 2, PLAN)
     new = build_network(SMALL_NETWORK, 5, PLAN)
-    put_weights(new, grow(Artefact(describe(), None, take_weights(old)), take_weights(new), 5))
+    put_weights(new, grow(Artefact(describe(), None, take_weights(old)), take_weights(new), KNOWN_OF_FIVE))
     batch = mx.nd.array(images())
     (old_classes, old_offsets), (new_classes, new_offsets) = old(batch), new(batch)
     np.testing.assert_allclose(new_classes.asnumpy()[..., :3], old_classes.asnumpy(), atol=1e-5)
     np.testing.assert_allclose(new_offsets.asnumpy(), old_offsets.asnumpy(), atol=1e-5)
 
 
+def test_what_was_learned_of_a_class_follows_its_name() -> None:
+    old, new = build_network(SMALL_NETWORK, 2, PLAN), build_network(SMALL_NETWORK, 3, PLAN)
+    previous = replace(describe(), classes=("wren", "robin"))
+    settings = parse({**GIVEN, "num_classes": "3", "nestbox_class_names": "robin,tit,wren"})
+    known = known_classes(previous, settings)
+    assert known == [1, None, 0]
+    put_weights(new, grow(Artefact(previous, None, take_weights(old)), take_weights(new), known))
+    batch = mx.nd.array(images())
+    (old_classes, old_offsets), (new_classes, new_offsets) = old(batch), new(batch)
+    np.testing.assert_allclose(new_classes.asnumpy()[..., [0, 3, 1]], old_classes.asnumpy(), atol=1e-5)
+    np.testing.assert_allclose(new_offsets.asnumpy(), old_offsets.asnumpy(), atol=1e-5)
+
+
+def test_without_names_an_id_keeps_its_meaning() -> None:
+    named = replace(describe(), classes=("wren", "robin"))
+    assert known_classes(named, parse({**GIVEN, "num_classes": "3"})) == [0, 1, None]
+    told = parse({**GIVEN, "num_classes": "3", "nestbox_class_names": "robin,tit,wren"})
+    assert known_classes(describe(), told) == [0, 1, None]
+    # A class that is gone is known only where names tell which.
+    fewer = parse({**GIVEN, "num_classes": "1", "nestbox_class_names": "robin"})
+    check_reusable(Artefact(named, None, {}), fewer, PLAN, LABELS)
+    assert known_classes(named, fewer) == [1]
+    with pytest.raises(ArtefactError, match="more than num_classes=1"):
+        check_reusable(Artefact(describe(), None, {}), fewer, PLAN, LABELS)
+
+
 def test_only_a_fitting_model_is_a_start() -> None:
     plan = derive_plan(LABELS, None)
     previous = Artefact(describe(2, plan), None, {})
-    given = {"num_classes": "2", "num_training_samples": "10", "base_network": SMALL_NETWORK}
-    check_reusable(previous, parse(given), plan, LABELS)
-    check_reusable(previous, parse({**given, "num_classes": "3"}), plan, LABELS)
+    check_reusable(previous, parse(GIVEN), plan, LABELS)
+    check_reusable(previous, parse({**GIVEN, "num_classes": "3"}), plan, LABELS)
     for change, message in (
         ({"num_classes": "1"}, "more than num_classes=1"),
         ({"image_shape": "512"}, "not image_shape=512"),
         ({"base_network": "resnet-50"}, "not resnet-50"),
     ):
         with pytest.raises(ArtefactError, match=message):
-            check_reusable(previous, parse({**given, **change}), plan, LABELS)
+            check_reusable(previous, parse({**GIVEN, **change}), plan, LABELS)
     tiny = [np.float32([[0, 0.1, 0.1, 0.12, 0.12]] * 10)]
     with pytest.raises(ArtefactError, match="fit 100% of the present boxes badly"):
-        check_reusable(previous, parse(given), derive_plan(tiny, None), tiny)
+        check_reusable(previous, parse(GIVEN), derive_plan(tiny, None), tiny)
 
 
 def test_the_moving_average_follows_its_definition() -> None:

@@ -86,3 +86,17 @@ def test_the_failure_fits_what_sagemaker_shows(layout: OptMl) -> None:
     assert len(text) == 1024
     assert text.startswith("ClientError: ")
     assert text.endswith("…")
+
+
+@pytest.mark.parametrize("channel", ["train", "model"])
+def test_a_channel_that_is_a_file_is_told(layout: OptMl, channel: str) -> None:
+    (layout.root / "input/data").mkdir(parents=True, exist_ok=True)
+    (layout.root / "input/data" / channel).write_bytes(b"records")
+    with pytest.raises(ChannelError, match=f"channel '{channel}' is a file; give the S3 prefix"):
+        layout.previous_model() if channel == "model" else layout.records(channel)
+
+
+def test_a_configuration_that_cannot_be_read_is_told(layout: OptMl) -> None:
+    (layout.root / "input/config/hyperparameters.json").mkdir(parents=True)
+    with pytest.raises(ChannelError, match=r"hyperparameters.json cannot be read: Is a directory"):
+        layout.hyperparameters()

@@ -140,3 +140,9 @@ def test_an_empty_file_is_an_empty_split(tmp_path: Path) -> None:
     (tmp_path / "a.rec").touch()
     with pytest.raises(LabelError, match="the split is empty"):
         read_dataset([tmp_path / "a.rec"], 1, 350)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.rec").mkdir()
+    with pytest.raises(RecordIOError, match=r"train\.rec cannot be read: Is a directory"):
+        list(read_records(tmp_path / "train.rec"))

@@ -95,6 +95,7 @@ def test_our_detector_is_told_only_what_it_cannot_know():
         "num_classes": "2",
         "num_training_samples": "200",
         "label_width": "12",
+        "nestbox_class_names": '["cardinal", "wren"]',
     }
     assert hyperparameters(OURS, "nestbox-small", 30, summary())["epochs"] == "30"
 
@@ -111,6 +112,27 @@ def test_what_the_dataset_asks_for_wins():
     assert (found["epochs"], found["learning_rate"], found["lr_scheduler_step"]) == ("5", "1e-05", "2,4")
     assert found["early_stopping"] == "True"
     assert "warm_start" not in found
+
+
+@pytest.mark.parametrize(("classes", "told"), [(312, True), (313, False)])
+def test_class_names_that_sagemaker_would_not_carry_stay_at_home(classes, told):
+    # Each takes 8 characters of JSON.
+    found = hyperparameters(OURS, "nestbox-small", 0, summary(classes=[f"{n:04d}" for n in range(classes)]))
+    assert ("nestbox_class_names" in found) == told
+    assert all(len(value) <= 2500 for value in found.values())
+
+
+def test_ours_are_not_told_to_the_built_in_algorithm():
+    with pytest.raises(UntrainableError, match=r"training\.nestbox_loss is for Nestbox's own detector"):
+        hyperparameters(BUILT_IN, "resnet-50", 0, with_training(nestbox_loss="focal"))
+    assert hyperparameters(OURS, "resnet-50", 0, with_training(nestbox_seed=7))["nestbox_seed"] == "7"
+    assert "nestbox_class_names" not in hyperparameters(BUILT_IN, "resnet-50", 0, summary())
+
+
+@pytest.mark.parametrize("kind", [OURS, BUILT_IN])
+def test_a_size_that_the_base_network_does_not_take_is_told_before_training(kind):
+    with pytest.raises(UntrainableError, match=r"image_shape is 256, but vgg-16 takes at least 300 pixels"):
+        hyperparameters(kind, "vgg-16", 0, with_training(image_shape=256))
 
 
 @given(st.integers(1, 500), st.integers(0, 400), st.one_of(st.none(), st.integers(1, 64)))

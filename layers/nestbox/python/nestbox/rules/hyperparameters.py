@@ -2,9 +2,11 @@
 
 Of the built-in algorithm: names and ranges at
 docs.aws.amazon.com/sagemaker/latest/dg/object-detection-api-config.html; values as in AWS's public notebook
-``object_detection_birds``. Our own detector derives what it is not told from the data.
+``object_detection_birds``. Our own detector derives what it is not told from the data; what only it knows
+begins with ``nestbox_``.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +19,10 @@ _BUILT_IN_EPOCHS = 100
 _BUILT_IN_BATCH = 16
 _COMPUTED = frozenset({"num_classes", "num_training_samples", "label_width"})
 _NOT_HYPERPARAMETERS = frozenset({"warm_start"})
+_OURS = "nestbox_"
+_BUILT_IN_LEAST_SIZE = 300
+# CreateTrainingJob takes no longer value.
+_MOST_CHARACTERS = 2500
 
 
 def hyperparameters(
@@ -31,6 +37,14 @@ def hyperparameters(
         name: value for name, value in summary.config["training"].items() if name not in _NOT_HYPERPARAMETERS
     }
     network = str(wishes.get("base_network", base_network))
+    if (
+        network in BUILT_IN_BASE_NETWORKS
+        and int(wishes.get("image_shape", _BUILT_IN_LEAST_SIZE)) < _BUILT_IN_LEAST_SIZE
+    ):
+        raise UntrainableError(
+            f"training.image_shape is {wishes['image_shape']}, but {network} takes at least "
+            f"{_BUILT_IN_LEAST_SIZE} pixels; raise it, or choose the base_network nestbox-small"
+        )
     values: dict[str, Any] = {"base_network": network}
     if kind is DetectorKind.BUILT_IN:
         if network not in BUILT_IN_BASE_NETWORKS:
@@ -39,9 +53,18 @@ def hyperparameters(
                 f"built-in algorithm, which has {' and '.join(BUILT_IN_BASE_NETWORKS)} "
                 "(set training.base_network in nestbox.yaml, or the stack's BaseNetwork or DetectorImage)"
             )
+        if ours := sorted(name for name in wishes if name.startswith(_OURS)):
+            raise UntrainableError(
+                f"training.{ours[0]} is for Nestbox's own detector; this stack trains with SageMaker's "
+                "built-in algorithm (leave it out of nestbox.yaml, or set the stack's DetectorImage)"
+            )
         values |= _built_in(int(wishes.get("epochs", default_epochs or _BUILT_IN_EPOCHS)))
-    elif default_epochs:
-        values["epochs"] = default_epochs
+    else:
+        if default_epochs:
+            values["epochs"] = default_epochs
+        names = json.dumps(summary.classes, ensure_ascii=False)
+        if len(names) <= _MOST_CHARACTERS:
+            values["nestbox_class_names"] = names
     values |= {name: value for name, value in wishes.items() if name not in _COMPUTED}
     values |= {
         "num_classes": len(summary.classes),
