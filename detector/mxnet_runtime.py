@@ -23,7 +23,7 @@ def plain_message(error: Exception) -> str:
 
 
 def training_device() -> Any:
-    """Return the context to train in: the first GPU if MXNet can use one, else the CPU."""
+    """Return the context to train in: the first GPU that a build of MXNet for GPUs finds, else the CPU."""
     return mx.gpu(0) if mx.context.num_gpus() else mx.cpu()
 
 

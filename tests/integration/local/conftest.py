@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -165,15 +166,15 @@ def images_file(folder: Path) -> Path:
     return file
 
 
-@pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    folder = tmp_path_factory.mktemp("local")
+@contextmanager
+def running(folder: Path, images: Path) -> Iterator[Aws]:
+    """A server with its state and log in `folder`, ended on leaving."""
     port, state = free_port(), folder / "state"
     log = folder / "server.log"
     command = [sys.executable, "-m", "local", "serve", "--port", str(port), "--state", str(state)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--images", str(images_file(folder))], stdout=output, stderr=subprocess.STDOUT
+            [*command, "--images", str(images)], stdout=output, stderr=subprocess.STDOUT
         )
     server = Aws(port, state)
     try:
@@ -194,6 +195,20 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         except subprocess.TimeoutExpired:
             process.kill()
             pytest.fail("the server did not stop on SIGTERM")
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    folder = tmp_path_factory.mktemp("local")
+    with running(folder, images_file(folder)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def real_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """A server whose images are the project's own."""
+    with running(tmp_path_factory.mktemp("real"), DEFAULT_IMAGES) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
