@@ -48,49 +48,32 @@ class Endpoint:
 
     def logs(self, region: str) -> CloudWatchLogsClient:
         """CloudWatch Logs as root: log drivers are the platform's, not the job's."""
+        client: CloudWatchLogsClient = self._client("logs", region, ROOT)
+        return client
+
+    def cloudwatch(self, region: str) -> Any:
+        """CloudWatch as root: the platform measures, not the job."""
+        # MiniStack does not unpack requests.
+        return self._client("cloudwatch", region, ROOT, disable_request_compression=True)
+
+    def s3(self, region: str, credentials: Credentials) -> S3Client:
+        """S3 as the owner of `credentials`: what its role may not read, it does not read."""
+        client: S3Client = self._client(
+            "s3", region, credentials, signature_version="s3v4", s3={"addressing_style": "path"}
+        )
+        return client
+
+    def _client(self, service: str, region: str, credentials: Credentials, **config: Any) -> Any:
         # Imported late: the command line has no use for it, and it takes a while.
         import boto3
         from botocore.config import Config
 
         return boto3.client(
-            "logs",
-            endpoint_url=self.url,
-            region_name=region,
-            aws_access_key_id=ROOT.access_key_id,
-            aws_secret_access_key=ROOT.secret_access_key,
-            config=Config(retries={"mode": "standard", "max_attempts": 3}),
-        )
-
-    def cloudwatch(self, region: str) -> Any:
-        """CloudWatch as root: the platform measures, not the job."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "cloudwatch",
-            endpoint_url=self.url,
-            region_name=region,
-            aws_access_key_id=ROOT.access_key_id,
-            aws_secret_access_key=ROOT.secret_access_key,
-            # MiniStack does not unpack requests.
-            config=Config(retries={"mode": "standard", "max_attempts": 3}, disable_request_compression=True),
-        )
-
-    def s3(self, region: str, credentials: Credentials) -> S3Client:
-        """S3 as the owner of `credentials`: what its role may not read, it does not read."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3",
+            service,  # type: ignore[call-overload]
             endpoint_url=self.url,
             region_name=region,
             aws_access_key_id=credentials.access_key_id,
             aws_secret_access_key=credentials.secret_access_key,
             aws_session_token=credentials.session_token,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                retries={"mode": "standard", "max_attempts": 3},
-            ),
+            config=Config(retries={"mode": "standard", "max_attempts": 3}, **config),
         )

@@ -236,3 +236,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def role(aws: Any, bucket: str) -> str:
+    """A role that may do everything in the `bucket` of the module that asks for it."""
+    resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    arn: str = aws.role({"Effect": "Allow", "Action": "s3:*", "Resource": resources})
+    return arn

@@ -25,13 +25,6 @@ def bucket(aws: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def role(aws: Any, bucket: str) -> str:
-    resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
-    arn: str = aws.role({"Effect": "Allow", "Action": "s3:*", "Resource": resources})
-    return arn
-
-
-@pytest.fixture(scope="module")
 def request_for(bucket: str, role: str, named: Any) -> Callable[..., dict[str, Any]]:
     def request(behaviour: str = "succeed", **changes: Any) -> dict[str, Any]:
         return {

@@ -24,13 +24,6 @@ def bucket(aws: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def role(aws: Any, bucket: str) -> str:
-    resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
-    arn: str = aws.role({"Effect": "Allow", "Action": "s3:*", "Resource": resources})
-    return arn
-
-
-@pytest.fixture(scope="module")
 def sagemaker(aws: Any) -> Any:
     return aws.client("sagemaker")
 
