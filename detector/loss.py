@@ -1,4 +1,7 @@
-"""SSD's loss: cross entropy on positives and the hardest negatives, smooth L1 on positives' offsets."""
+"""SSD's loss: cross entropy on positives and the hardest negatives, smooth L1 on positives' offsets.
+
+Or, in place of that choice of negatives, the focal loss: all anchors count, those that are easy hardly.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +19,7 @@ _NEGATIVES_PER_POSITIVE = 3
 _STEEPNESS = 3.0
 # An image without any box still teaches what is background.
 _FEWEST_NEGATIVES = 8
+_FOCAL_GAMMA, _FOCAL_ALPHA = 2.0, 0.25
 
 
 @dataclass(frozen=True)
@@ -45,19 +49,43 @@ def hard_examples(
     return np.nonzero(chosen.ravel())[0]
 
 
-def ssd_losses(class_logits: Any, offsets: Any, batch: Batch, anchors: Corners) -> Losses:
-    """Compute both losses of a batch; call while recording. Only the rows that matter are gathered."""
-    with mx.autograd.pause():
-        examples = hard_examples(class_logits.asnumpy(), batch.classes)
-        wanted = mx.nd.array(batch.classes.ravel()[examples])
-        rows = mx.nd.array(examples, dtype="int32")
-        positives = mx.nd.array(batch.positives, dtype="int32")
-        goals = mx.nd.array(encode(anchors[batch.positives % len(anchors)], batch.boxes))
+def focal_loss(class_logits: Any, classes: npt.NDArray[np.int32]) -> Any:
+    """Return the focal loss, summed over a batch (arXiv:1708.02002, over a softmax); call while recording.
+
+    Shapes as of `hard_examples`. Anchors that no answer is asked of count nothing.
+    """
+    goals = mx.nd.array(classes.clip(0).ravel())
+    weights = np.where(classes > 0, _FOCAL_ALPHA, 1 - _FOCAL_ALPHA) * (classes >= 0)
+    likelihoods = mx.nd.pick(mx.nd.log_softmax(class_logits.reshape((-1, class_logits.shape[2]))), goals)
+    easiness = (1 - mx.nd.exp(likelihoods)) ** _FOCAL_GAMMA
+    return -(mx.nd.array(weights.ravel()) * easiness * likelihoods).sum()
+
+
+def ssd_losses(
+    class_logits: Any, offsets: Any, batch: Batch, anchors: Corners, *, focal: bool = False
+) -> Losses:
+    """Compute both losses of a batch; call while recording. Only the rows that matter are gathered.
+
+    `focal`: take `focal_loss` for the classes.
+    """
     share = 1.0 / max(len(batch.positives), 1)
-    chosen = mx.nd.take(class_logits.reshape((-1, class_logits.shape[2])), rows)
-    likelihoods = mx.nd.pick(mx.nd.log_softmax(chosen), wanted)
-    cross_entropy = -likelihoods.sum() * share
+    if focal:
+        cross_entropy = focal_loss(class_logits, batch.classes) * share
+    else:
+        cross_entropy = _mined_cross_entropy(class_logits, batch.classes) * share
     if not len(batch.positives):
         return Losses(cross_entropy, mx.nd.sum(offsets) * 0)
+    with mx.autograd.pause():
+        positives = mx.nd.array(batch.positives, dtype="int32")
+        goals = mx.nd.array(encode(anchors[batch.positives % len(anchors)], batch.boxes))
     differences = mx.nd.take(offsets.reshape((-1, 4)), positives) - goals
     return Losses(cross_entropy, mx.nd.smooth_l1(differences, scalar=_STEEPNESS).sum() * share)
+
+
+def _mined_cross_entropy(class_logits: Any, classes: npt.NDArray[np.int32]) -> Any:
+    with mx.autograd.pause():
+        examples = hard_examples(class_logits.asnumpy(), classes)
+        wanted = mx.nd.array(classes.ravel()[examples])
+        rows = mx.nd.array(examples, dtype="int32")
+    chosen = mx.nd.take(class_logits.reshape((-1, class_logits.shape[2])), rows)
+    return -mx.nd.pick(mx.nd.log_softmax(chosen), wanted).sum()

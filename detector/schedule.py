@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from detector.hyperparameters import SMALL_NETWORK, Hyperparameters
+
 _WARM_UP_STEPS = 50
 _FINAL_SHARE = 0.01
 
@@ -34,3 +36,16 @@ class StepSchedule:
         """Return the learning rate of a step, counted from 0."""
         epoch = step // self.steps_per_epoch
         return self.base_rate * self.factor ** sum(epoch >= change for change in self.epochs)
+
+
+def choose_schedule(settings: Hyperparameters, steps_per_epoch: int) -> CosineSchedule | StepSchedule:
+    """Return the schedule asked for; `auto` is a cosine for the small network, unless it has steps."""
+    kind = settings.nestbox_schedule
+    if kind == "auto":
+        small = settings.base_network == SMALL_NETWORK
+        kind = "cosine" if small and not settings.lr_scheduler_step else "step"
+    if kind == "cosine":
+        return CosineSchedule(settings.learning_rate, settings.epochs * steps_per_epoch)
+    return StepSchedule(
+        settings.learning_rate, settings.lr_scheduler_step, settings.lr_scheduler_factor, steps_per_epoch
+    )

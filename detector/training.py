@@ -14,11 +14,11 @@ from detector.boxes import Corners
 from detector.checkpoint import Checkpoint, CheckpointFolder
 from detector.errors import DivergedError, HyperparameterError
 from detector.evaluation import Evaluator, Score
-from detector.hyperparameters import SMALL_NETWORK, Hyperparameters
+from detector.hyperparameters import Hyperparameters
 from detector.loss import ssd_losses
 from detector.metrics_log import MetricsLog
 from detector.mxnet_runtime import mx
-from detector.schedule import CosineSchedule, StepSchedule
+from detector.schedule import choose_schedule
 from detector.weights import MovingAverage, Weights, all_finite, put_weights, take_weights
 
 _BATCHES_BETWEEN_LINES = 20
@@ -39,6 +39,7 @@ class Stepper:
     def __init__(self, network: Any, anchors: Corners, hyperparameters: Hyperparameters) -> None:
         self._network = network
         self._anchors = anchors
+        self._focal = hyperparameters.nestbox_loss == "focal"
         self.trainer = mx.gluon.Trainer(
             network.collect_params(),
             hyperparameters.optimizer,
@@ -51,7 +52,7 @@ class Stepper:
         images = mx.nd.array(batch.images)
         with mx.autograd.record():
             class_logits, offsets = self._network(images)
-            losses = ssd_losses(class_logits, offsets, batch, self._anchors)
+            losses = ssd_losses(class_logits, offsets, batch, self._anchors, focal=self._focal)
             total = losses.cross_entropy + losses.smooth_l1
         total.backward()
         self.trainer.set_learning_rate(learning_rate)
@@ -84,7 +85,7 @@ class Training:
         _freeze(self._trained, hyperparameters.freeze_layer_pattern, log)
         self._stepper = Stepper(self._trained, anchors, hyperparameters)
         self._average = MovingAverage(self._trained, self._averaged)
-        self._schedule = _schedule(hyperparameters, loader.steps_per_epoch)
+        self._schedule = choose_schedule(hyperparameters, loader.steps_per_epoch)
         self._first_epoch = 0
         self._best: Best | None = None
         self._epochs_without_gain = 0
@@ -203,14 +204,6 @@ def _optimizer_arguments(settings: Hyperparameters) -> dict[str, float]:
     if settings.optimizer in ("sgd", "rmsprop"):
         arguments["wd"] = settings.weight_decay
     return arguments
-
-
-def _schedule(settings: Hyperparameters, steps_per_epoch: int) -> CosineSchedule | StepSchedule:
-    if settings.base_network == SMALL_NETWORK and not settings.lr_scheduler_step:
-        return CosineSchedule(settings.learning_rate, settings.epochs * steps_per_epoch)
-    return StepSchedule(
-        settings.learning_rate, settings.lr_scheduler_step, settings.lr_scheduler_factor, steps_per_epoch
-    )
 
 
 def _freeze(network: Any, pattern: str, log: MetricsLog) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from detector.batches import Batch
 from detector.boxes import encode
-from detector.loss import hard_examples, ssd_losses
+from detector.loss import focal_loss, hard_examples, ssd_losses
 from detector.mxnet_runtime import mx
 
 
@@ -59,3 +59,27 @@ def test_a_batch_without_boxes_teaches_background_only() -> None:
     np.testing.assert_allclose(losses.cross_entropy.asscalar(), 8 * np.log(2), rtol=1e-5)
     assert losses.smooth_l1.asscalar() == 0
     assert not offsets.grad.asnumpy().any()
+
+
+def test_focal_loss_equals_its_definition() -> None:
+    logits = np.random.default_rng(2).normal(size=(2, 4, 3))
+    classes = np.array([[2, 0, -1, 0], [0, 1, 0, -1]], np.int32)
+    expected = 0.0
+    for row, anchor in np.argwhere(classes >= 0):
+        likelihoods = np.exp(logits[row, anchor]) / np.exp(logits[row, anchor]).sum()
+        likelihood = likelihoods[classes[row, anchor]]
+        weight = 0.25 if classes[row, anchor] else 0.75
+        expected -= weight * (1 - likelihood) ** 2 * np.log(likelihood)
+    np.testing.assert_allclose(focal_loss(mx.nd.array(logits), classes).asscalar(), expected, rtol=1e-5)
+
+
+def test_the_focal_loss_takes_the_place_of_mining_and_is_a_share_of_the_positives() -> None:
+    logits = mx.nd.array(np.random.default_rng(3).normal(size=(1, 3, 3)))
+    classes, positives = np.array([[2, 1, 0]], np.int32), np.array([0, 1])
+    anchors = np.float32([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1], [0, 0.5, 0.5, 1]])
+    batch = Batch(np.zeros((1, 3, 1, 1), np.float32), classes, positives, anchors[:2])
+    losses = ssd_losses(logits, mx.nd.zeros((1, 3, 4)), batch, anchors, focal=True)
+    np.testing.assert_allclose(
+        losses.cross_entropy.asscalar(), focal_loss(logits, classes).asscalar() / 2, rtol=1e-6
+    )
+    assert losses.smooth_l1.asscalar() == 0

@@ -2,7 +2,8 @@
 
 import pytest
 
-from detector.schedule import CosineSchedule, StepSchedule
+from detector.hyperparameters import parse
+from detector.schedule import CosineSchedule, StepSchedule, choose_schedule
 
 
 def test_cosine_warms_up_and_falls_to_a_hundredth() -> None:
@@ -17,3 +18,18 @@ def test_cosine_warms_up_and_falls_to_a_hundredth() -> None:
 def test_steps_fall_at_the_listed_epochs() -> None:
     schedule = StepSchedule(0.1, (2, 3), 0.5, steps_per_epoch=10)
     assert [schedule.rate(step) for step in (0, 19, 20, 29, 30, 99)] == [0.1, 0.1, 0.05, 0.05, 0.025, 0.025]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({}, StepSchedule),
+        ({"base_network": "nestbox-small"}, CosineSchedule),
+        ({"base_network": "nestbox-small", "lr_scheduler_step": "3"}, StepSchedule),
+        ({"base_network": "nestbox-small", "nestbox_schedule": "step"}, StepSchedule),
+        ({"nestbox_schedule": "cosine"}, CosineSchedule),
+    ],
+)
+def test_the_schedule_that_is_asked_for_is_taken(values: dict[str, str], kind: type) -> None:
+    settings = parse({"num_classes": "2", "num_training_samples": "10", **values})
+    assert isinstance(choose_schedule(settings, 5), kind)
