@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     evaluate = commands.add_parser("evaluate", help="score a model on a RecordIO file")
     evaluate.add_argument("--model", type=Path, required=True, help="a model's folder, or its model.tar.gz")
     evaluate.add_argument("--data", type=Path, required=True, help="a .rec file with boxes as labels")
-    evaluate.add_argument("--classes", type=Path, help="classes.json, the names in id order")
+    evaluate.add_argument(
+        "--classes", type=Path, help="classes.json, the names in id order; otherwise the model's own"
+    )
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.add_argument("--out", type=Path, help="also write the JSON to a file")
     options = parser.parse_args(arguments)

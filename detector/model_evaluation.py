@@ -56,7 +56,8 @@ def evaluate_model(model: Path, data: Path, classes: Path | None = None) -> Summ
     artefact = _read_model(model)
     known = artefact.description.num_classes
     highest = max(int(sample.labels[:, 0].max(initial=0)) for sample in samples)
-    names = _names(classes, max(known, highest + 1))
+    count = max(known, highest + 1)
+    names = _read_names(classes, count) if classes else _known_names(artefact.description.classes, count)
     if highest >= known:
         _say(f"the model knows {known} classes, the data has {highest + 1}: the others score 0")
     answers = _detect(artefact, samples)
@@ -79,9 +80,12 @@ def _read_model(model: Path) -> Artefact:
         return read_channel(Path(folder))
 
 
-def _names(classes: Path | None, count: int) -> list[str]:
-    if classes is None:
-        return [str(number) for number in range(count)]
+def _known_names(classes: Sequence[str], count: int) -> list[str]:
+    """The model's own names, and the bare ids of classes that it has no name for."""
+    return [*classes, *map(str, range(len(classes), count))]
+
+
+def _read_names(classes: Path, count: int) -> list[str]:
     try:
         names = json.loads(classes.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,6 +1,7 @@
 """`python -m detector evaluate` on a real model: what it prints, writes and refuses."""
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,17 @@ def test_the_table_has_a_line_for_every_class_and_a_total(
     assert lines[3].split()[:5] == ["never", "seen", "*", "0", "0"]
     assert lines[-1].startswith("* nothing of this class to measure on")
     assert "mAP@0.5 0." in printed or "mAP@0.5 1." in printed
+
+
+def test_the_model_names_its_own_classes(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained.root / "model", tmp_path / "model")
+    description = tmp_path / "model/detector.json"
+    content = json.loads(description.read_text())
+    description.write_text(json.dumps({**content, "classes": ["disc", "square"]}))
+    _, printed, _ = evaluate(capsys, "--model", tmp_path / "model", "--data", validation(trained), "--json")
+    assert [one["name"] for one in json.loads(printed)["classes"]] == ["disc", "square"]
 
 
 def test_classes_that_the_model_does_not_know_score_nothing(
