@@ -13,7 +13,7 @@ UV := $(STATE)/uv/bin/uv
 DEV := .venv
 SETUP := $(STATE)/stamp/dev $(STATE)/stamp/sam $(STATE)/stamp/detector $(STATE)/stamp/dataprep
 LOCKS := requirements/dev requirements/sam layers/dependencies/requirements layers/imaging/requirements \
-         detector/requirements detector/requirements-gpu dataprep_job/requirements
+         detector/requirements detector/requirements-gpu dataprep_job/requirements benchmarks/peer/requirements
 PACKAGES := layers/nestbox/python/nestbox evaluation cli local dataprep_job detector benchmarks
 
 .PHONY: help
@@ -57,6 +57,11 @@ $(STATE)/stamp/dataprep: dataprep_job/requirements.txt $(UV)
 	$(call environment,$(STATE)/env/dataprep,$<)
 	@touch $@
 
+# The detector's peer; only the benchmark against it needs this one.
+$(STATE)/stamp/peer: benchmarks/peer/requirements.txt $(UV)
+	$(call environment,$(STATE)/env/peer,$<)
+	@touch $@
+
 .PHONY: lock
 lock: $(UV) ## Resolve every lock file again from its .in file
 	for lock in $(LOCKS); do \
@@ -80,7 +85,7 @@ stop: ## Stop the local AWS and everything running on it
 # ---- check --------------------------------------------------------------------------------------
 .PHONY: test
 test: setup lint ## Lint, type-check and run every test: unit, integration, end to end
-	@$(DEV)/bin/python -m pytest
+	@$(DEV)/bin/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
 .PHONY: lint
 lint: setup ## ruff, mypy --strict, cfn-lint, sam validate --lint
@@ -99,10 +104,12 @@ format: setup ## Format the code
 docs: setup ## Write docs/defects.md from the registry of defects
 	@$(DEV)/bin/python -m dataprep_job.defect_kinds > docs/defects.md
 
-.PHONY: bench bench-pack bench-detector bench-api bench-evaluation bench-runs
+.PHONY: bench bench-pack bench-detector bench-speed bench-accuracy bench-peer bench-api bench-evaluation bench-runs
 bench: bench-pack bench-detector bench-api bench-evaluation bench-runs ## Measure everything against its goal
-bench-pack bench-detector bench-api bench-evaluation: bench-%: setup
+bench-detector: bench-speed bench-accuracy bench-peer ## The detector's three parts, each a target of its own
+bench-pack bench-speed bench-accuracy bench-peer bench-api bench-evaluation: bench-%: setup
 	@$(DEV)/bin/python -m benchmarks $*
+bench-peer: $(STATE)/stamp/peer
 
 # Measures the runs of the stack that is up, so there must be one.
 bench-runs: setup

@@ -10,7 +10,9 @@ from benchmarks.figures import Figure, report
 
 PARTS = {
     "pack": "our packing against the notebook's way, in one run",
-    "detector": "training images/s against pure compute",
+    "speed": "the detector's training and serving against bare compute",
+    "accuracy": "what the detector learns in minutes, and what a champion saves",
+    "peer": "the detector against GluonCV's SSD on the same records",
     "api": "what the /detect handler adds to the model's answer",
     "evaluation": "seconds that judging two models takes",
     "runs": "what orchestration adds to the work of a run",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import ParamSpec
 import cv2
 import numpy as np
 
+from benchmarks.shared_data import SHARED_DATA
 from dataprep_job.file_source import FolderSource
 from dataprep_job.prepare import Order, prepare
 from dataprep_job.progress import say_nothing
@@ -26,10 +26,7 @@ Figure = tuple[str, float, float, bool, str]
 
 
 def _cub() -> list[Path]:
-    shared = Path(
-        os.environ.get("NESTBOX_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
-    )
-    return sorted((shared / "cub-3-species").rglob("*.jpg"))
+    return sorted((SHARED_DATA / "cub-3-species").rglob("*.jpg"))
 
 
 def has_cub_photos() -> bool:

@@ -1,0 +1,1 @@
+"""How well the detector learns in minutes, from scratch, beside what others make of the same data."""
