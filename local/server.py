@@ -24,6 +24,10 @@ from local.ministack_version import check_version
 from local.persistence.leftovers import end_leftovers
 from local.persistence.objects import undo_torn_writes
 
+# What outlives a server, in its state directory: rows, and MiniStack's own files.
+STORE_FILE = "state.sqlite"
+KEPT_DIRECTORIES = ("s3", "ministack")
+
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 
@@ -61,7 +65,7 @@ def serve(port: int, state: Path, images_file: Path) -> None:
     from local.persistence.keeper import open_store
     from local.platform import Platform
 
-    platform = Platform.make(port, images, state, open_store(state, port))
+    platform = Platform.make(port, images, state, open_store(state / STORE_FILE, port))
     platform.scratch.clear()
     plugin.install(platform)
     try:

@@ -53,6 +53,7 @@ class Keeper:
         self._services = Services(store, self._tables, self._queues, self._logs)
         self._s3_events = S3Events(outbox)
         self._dirty: set[str] = set()
+        self._provisioning = False
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
@@ -101,6 +102,10 @@ class Keeper:
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Query) -> Any:
             answer = await handler(method, path, headers, body, query)
             operation = _operation(method, headers, body, query)
+            if service == "cloudformation":
+                # Whoever is told that a stack is complete finds its resources.
+                self._provisioning = True
+                self._save_what_stacks_make()
             if method in ("GET", "HEAD") or operation.startswith(_READING):
                 return answer
             if service == "dynamodb" and operation in _ON_ITEMS:
@@ -118,21 +123,27 @@ class Keeper:
         return handle
 
     def _save_for_ever(self) -> None:
-        swept, provisioning = time.monotonic(), False
+        swept = time.monotonic()
         while not self._closed.wait(_TICK_SECONDS):
             try:
                 self._tables.flush()
                 self._logs.save()
-                now, before = time.monotonic(), provisioning
-                provisioning = self._services.provisioning()
-                if provisioning or before or now > swept + _SWEEP_SECONDS:
-                    swept = now
+                self._save_what_stacks_make()
+                if time.monotonic() > swept + _SWEEP_SECONDS:
+                    swept = time.monotonic()
                     self._note(self._services.names())
                 with self._lock:
                     dirty, self._dirty = self._dirty, set()
                 self._save(dirty)
             except Exception:
                 logger.exception("cannot save")
+
+    def _save_what_stacks_make(self) -> None:
+        """Saves all services while a stack is made or changed, which takes no requests, and once after."""
+        if self._provisioning:
+            self._provisioning = self._services.provisioning()
+            self._tables.flush()
+            self._save(self._services.names())
 
     def _note(self, names: Iterable[str]) -> None:
         with self._lock:
@@ -150,21 +161,20 @@ class Keeper:
         self._note(names)
 
 
-def open_store(directory: Path, port: int) -> Store:
-    """The store of a state directory. Raises ServerError when it was made by a server unlike this one.
+def open_store(file: Path, port: int) -> Store:
+    """The store in a file. Raises ServerError when it was made by a server unlike this one.
 
     Queue URLs and environments of functions name the port, so a state cannot move to another.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    store = Store(directory / "state.sqlite")
+    store = Store(file)
     mine = {"port": port, "ministack": MINISTACK_VERSION, "format": _FORMAT}
     made_by = next((value for _, value in store.read(_MADE_BY)), None)
     if made_by is None:
         store.put(_MADE_BY, {(): mine})
     elif made_by != mine:
         raise ServerError(
-            f"the state in {directory} was made by a server with {made_by}, this one has {mine}: choose the "
-            "same, or start afresh with `python -m local up --fresh` (`make local FRESH=1`)"
+            f"the state in {file.parent} was made by a server with {made_by}, this one has {mine}: choose "
+            "the same, or start afresh with `python -m local up --fresh` (`make local FRESH=1`)"
         )
     return store
 
