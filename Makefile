@@ -7,6 +7,8 @@ SHELL := /bin/bash
 BOOTSTRAP_PYTHON ?= python3
 PYTHON ?= >=3.11,<3.13
 PORT ?= 4566
+# make local FRESH=1 forgets what the last local AWS kept.
+AFRESH = $(if $(FRESH),--fresh)
 
 STATE := .nestbox
 UV := $(STATE)/uv/bin/uv
@@ -72,14 +74,14 @@ lock: $(UV) ## Resolve every lock file again from its .in file
 # ---- run ----------------------------------------------------------------------------------------
 .PHONY: demo
 demo: setup ## The whole chain on this machine: upload, prepare, train, judge, serve, detect (DATA=folder DATASET=name)
-	@DATA="$(DATA)" DATASET="$(DATASET)" $(DEV)/bin/python -m local.demo --port $(PORT)
+	@DATA="$(DATA)" DATASET="$(DATASET)" $(DEV)/bin/python -m local.demo --port $(PORT) $(AFRESH)
 
 .PHONY: local
-local: setup ## Start the local AWS and deploy the stack to it; keep both up
-	@$(DEV)/bin/python -m local.deploy --port $(PORT)
+local: setup ## Start the local AWS where it ended (FRESH=1: anew), deploy the stack to it; keep both up
+	@$(DEV)/bin/python -m local.deploy --port $(PORT) $(AFRESH)
 
 .PHONY: stop
-stop: ## Stop the local AWS and everything running on it
+stop: ## Stop the local AWS and everything running on it; what it holds stays, until make clean
 	@if [ -x $(DEV)/bin/python ]; then $(DEV)/bin/python -m local down; else echo "nothing is set up, so nothing is running"; fi
 
 # ---- check --------------------------------------------------------------------------------------

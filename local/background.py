@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,10 @@ from pathlib import Path
 
 from local.endpoint import ROOT
 from local.errors import ServerError
-from local.server import REGION, check_port
+from local.server import KEPT_DIRECTORIES, REGION, STORE_FILE, check_port
 
-_START_SECONDS = 60.0
+# A machine that is busy with other things needs a minute to import everything.
+_START_SECONDS = 180.0
 _STOP_SECONDS = 20.0
 _LOG_LINES = 15
 
@@ -72,11 +74,15 @@ def write_connection(port: int, state: Path, pid: int) -> Connection:
     return connection
 
 
-def up(port: int, state: Path, images_file: Path) -> Connection:
+def up(port: int, state: Path, images_file: Path, *, fresh: bool = False) -> Connection:
     """Starts a server and waits until it is healthy; one that already runs on the port is left as it is.
 
-    Raises ServerError when it does not come up, with the end of its log.
+    It goes on where the last one of the state directory ended; `fresh` stops that one and forgets what it
+    kept. Raises ServerError when it does not come up, with the end of its log.
     """
+    if fresh:
+        down(state)
+        forget(state)
     known = Connection.read(state)
     if known is not None and known.alive:
         if known.endpoint_url == f"http://127.0.0.1:{port}":
@@ -124,6 +130,14 @@ def down(state: Path) -> bool:
             os.kill(known.pid, signal.SIGKILL)
     connection_file(state).unlink(missing_ok=True)
     return running
+
+
+def forget(state: Path) -> None:
+    """Removes what the servers of a state directory kept."""
+    for directory in KEPT_DIRECTORIES:
+        shutil.rmtree(state / directory, ignore_errors=True)
+    for file in state.glob(f"{STORE_FILE}*"):
+        file.unlink()
 
 
 def healthy(endpoint_url: str) -> bool:

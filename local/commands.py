@@ -43,7 +43,7 @@ def _serve(options: argparse.Namespace, state: Path) -> int:
 
 
 def _up(options: argparse.Namespace, state: Path) -> int:
-    connection = up(options.port, state, Path(options.images).resolve())
+    connection = up(options.port, state, Path(options.images).resolve(), fresh=options.fresh)
     print(f"The AWS on this machine is up at {connection.endpoint_url} (region {connection.region}).")
     print(f"  log: {state / 'server.log'}")
     print("  stop it: python -m local down")
@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         command.set_defaults(run=run)
         command.add_argument("--state", default=DEFAULT_STATE, help="its directory (default: %(default)s)")
+        if name == "up":
+            command.add_argument("--fresh", action="store_true", help="forget what the last server kept")
         if name in ("serve", "up"):
             command.add_argument("--port", type=int, default=DEFAULT_PORT, help="default: %(default)s")
             command.add_argument(

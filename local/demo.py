@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="default: %(default)s")
     parser.add_argument("--state", type=Path, default=DEFAULT_STATE, help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=OUT, help="where pictures go (default: %(default)s)")
+    parser.add_argument("--fresh", action="store_true", help="forget what the last one kept")
     options = parser.parse_args(arguments)
     data = os.environ.get("DATA") or None
     steps = Steps()
@@ -80,7 +81,7 @@ def _demo(steps: Steps, options: argparse.Namespace, data: Path | None, dataset:
     # Drawing takes as long as deploying, and neither needs the other.
     with ProcessPoolExecutor(1) as beside:
         drawing_birds = None if data else beside.submit(_draw_birds)
-        deploy(steps, options.port, options.state.resolve())
+        deploy(steps, options.port, options.state.resolve(), fresh=options.fresh)
         if drawing_birds is not None:
             with steps.step(f"nestbox sample: {DEFAULT_IMAGES} pictures of five species, drawn meanwhile"):
                 drawing_birds.result()

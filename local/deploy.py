@@ -69,12 +69,17 @@ def enter(connection: Connection) -> None:
     )
 
 
-def deploy(steps: Steps, port: int = DEFAULT_PORT, state: Path = DEFAULT_STATE) -> Connection:
-    """Start the AWS on this machine (or use the one that runs), build, deploy. Raises LocalError."""
+def deploy(
+    steps: Steps, port: int = DEFAULT_PORT, state: Path = DEFAULT_STATE, *, fresh: bool = False
+) -> Connection:
+    """Start the AWS on this machine (or use the one that runs), build, deploy.
+
+    `fresh` forgets what the last one kept. Raises LocalError.
+    """
     with steps.step(
         "AWS on this machine: S3, EventBridge, SQS, Lambda, Batch, SageMaker, DynamoDB, API Gateway"
     ):
-        connection = up(port, state, DEFAULT_IMAGES)
+        connection = up(port, state, DEFAULT_IMAGES, fresh=fresh)
     enter(connection)
     # Functions are packaged as they are; bytecode that a test left behind would make each a new version.
     for bytecode in (REPOSITORY / "functions").glob("*/__pycache__"):
@@ -132,10 +137,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--state", type=Path, default=DEFAULT_STATE, help="its directory (default: %(default)s)"
     )
+    parser.add_argument("--fresh", action="store_true", help="forget what the last one kept")
     options = parser.parse_args(arguments)
     steps = Steps()
     try:
-        connection = deploy(steps, options.port, options.state.resolve())
+        connection = deploy(steps, options.port, options.state.resolve(), fresh=options.fresh)
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -156,7 +162,7 @@ next:
   nestbox token create me --scope detect --save
   nestbox detect PICTURE --dataset birds --out out/
 
-stop: make stop"""
+stop: make stop (make local goes on from there; make local FRESH=1 starts afresh)"""
     )
     return 0
 

@@ -8,11 +8,14 @@ died) kills it too. The exit status is the command's; death by signal N is 128 +
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
+
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
@@ -21,7 +24,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     try:
-        child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+        child = subprocess.Popen(  # noqa: S603
+            sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_the_leash
+        )
     except OSError as error:
         print(f"exec {sys.argv[1]}: {error.strerror}", file=sys.stderr)
         return 127
@@ -29,6 +34,12 @@ def main() -> int:
     status = child.wait()
     _kill_group(child)  # a container ends with its process 1
     return status if status >= 0 else 128 - status
+
+
+def _die_with_the_leash() -> None:
+    """Asks Linux to kill this process when the leash ends, also when that is killed itself."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _obey(child: "subprocess.Popen[bytes]") -> None:

@@ -10,6 +10,8 @@ from local.events import EventEmitter
 from local.images import Images
 from local.log_streams import LogShipper
 from local.metrics import MetricShipper
+from local.persistence.outbox import Outbox
+from local.persistence.store import Store
 from local.processes import Processes
 from local.scratch import Scratch
 
@@ -25,17 +27,22 @@ class Platform:
     metrics: MetricShipper
     events: EventEmitter
     scratch: Scratch
+    store: Store
+    outbox: Outbox
 
     @classmethod
-    def make(cls, port: int, images: Images, state: Path) -> Platform:
-        """A platform whose directories are below `state`/work."""
+    def make(cls, port: int, images: Images, state: Path, store: Store) -> Platform:
+        """A platform whose directories are below `state`/work, and whose services keep rows in `store`."""
         endpoint = Endpoint(port)
+        outbox = Outbox(store)
         return cls(
             endpoint=endpoint,
             images=images,
             processes=Processes(),
             logs=LogShipper(endpoint),
             metrics=MetricShipper(endpoint),
-            events=EventEmitter(),
+            events=EventEmitter(outbox),
             scratch=Scratch(state / "work"),
+            store=store,
+            outbox=outbox,
         )

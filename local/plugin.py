@@ -19,12 +19,15 @@ from ministack.core import iam_actions, router
 
 from local import mends, protocol
 from local.authorization import Caller
+from local.batch.records import BatchRecords
 from local.batch.service import Batch
 from local.capacity import Capacity
 from local.cloudformation import batch_types
 from local.errors import AwsError
 from local.ministack_version import check_version
+from local.persistence.keeper import Keeper
 from local.platform import Platform
+from local.sagemaker.records import SageMakerRecords
 from local.sagemaker.service import SageMaker, job_capacity
 from local.scope import Scope
 
@@ -52,6 +55,7 @@ class Services:
         with self._lock:
             if scope not in self._batch:
                 self._batch[scope] = Batch(scope, self.platform, self._vcpus)
+                self._batch[scope].start()
             return self._batch[scope]
 
     def sagemaker(self, scope: Scope) -> SageMaker:
@@ -60,6 +64,23 @@ class Services:
             if scope not in self._sagemaker:
                 self._sagemaker[scope] = SageMaker(scope, self.platform, self._training, self._transforming)
             return self._sagemaker[scope]
+
+    def restore(self) -> None:
+        """Puts back what an earlier server kept, and goes on with it once this one answers."""
+        for scope in BatchRecords.scopes(self.platform.store):
+            self._batch[scope] = Batch(scope, self.platform, self._vcpus)
+            self._batch[scope].restore()
+        for scope in SageMakerRecords.scopes(self.platform.store):
+            self._sagemaker[scope] = SageMaker(scope, self.platform, self._training, self._transforming)
+            self._sagemaker[scope].restore()
+
+    def resume(self) -> None:
+        """Runs jobs and endpoints from here on: the server answers now, and they will call it."""
+        for batch in self._batch.values():
+            batch.start()
+        for sagemaker in self._sagemaker.values():
+            sagemaker.resume()
+        self.platform.events.resume()
 
     async def handle(
         self,
@@ -117,4 +138,16 @@ def install(platform: Platform) -> Services:
     iam_actions.SERVICE_TO_IAM_NAMESPACE.pop("batch")
     batch_types.install(services.batch)
     mends.install()
+    keeper = Keeper(platform.store, platform.outbox)
+
+    def resume() -> None:
+        platform.endpoint.wait_until_open()
+        services.resume()
+        keeper.resume()
+
+    def restored() -> None:
+        services.restore()
+        threading.Thread(target=resume, daemon=True, name="local-resume").start()
+
+    keeper.install(restored)
     return services

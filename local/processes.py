@@ -40,6 +40,11 @@ class ContainerProcess:
         self._reader.start()
 
     @property
+    def pid(self) -> int:
+        """The number of the process that holds the command: it ends with that one."""
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether the command has not ended yet."""
         return self._process.poll() is None
@@ -68,7 +73,8 @@ class ContainerProcess:
             timer.cancel()
         with contextlib.suppress(OSError):
             self._stdin.close()
-        return status
+        # Negative where the leash itself was killed.
+        return status if status >= 0 else 128 - status
 
     @property
     def _stdin(self) -> IO[bytes]:

@@ -21,6 +21,12 @@ from local.endpoint import ROOT
 from local.errors import ServerError
 from local.images import Images
 from local.ministack_version import check_version
+from local.persistence.leftovers import end_leftovers
+from local.persistence.objects import undo_torn_writes
+
+# What outlives a server, in its state directory: rows, and MiniStack's own files.
+STORE_FILE = "state.sqlite"
+KEPT_DIRECTORIES = ("s3", "ministack")
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -51,12 +57,15 @@ def serve(port: int, state: Path, images_file: Path) -> None:
     check_port(port)
     state.mkdir(parents=True, exist_ok=True)
     images = Images.read(images_file)
+    end_leftovers(state)
     _prepare_environment(port, state)
+    undo_torn_writes(state / "s3")
     # MiniStack reads its configuration when it is imported.
     from local import plugin
+    from local.persistence.keeper import open_store
     from local.platform import Platform
 
-    platform = Platform.make(port, images, state)
+    platform = Platform.make(port, images, state, open_store(state / STORE_FILE, port))
     platform.scratch.clear()
     plugin.install(platform)
     try:
@@ -110,6 +119,7 @@ def _prepare_environment(port: int, state: Path) -> None:
         # No Docker here: without this MiniStack looks for a daemon.
         DOCKER_HOST=f"unix://{state / 'no-docker.sock'}",
         S3_DATA_DIR=str(state / "s3"),
+        S3_PERSIST="1",
         STATE_DIR=str(state / "ministack"),
         TMPDIR=str(temporary),
     )

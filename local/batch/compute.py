@@ -25,6 +25,18 @@ class Compute:
         self._environments: dict[str, Record] = {}
         self._queues: dict[str, Record] = {}
 
+    def records(self) -> tuple[dict[str, Record], dict[str, Record]]:
+        """Everything here: environments and queues by name."""
+        return self._environments, self._queues
+
+    def restore(self, environments: dict[str, Record], queues: dict[str, Record]) -> None:
+        """Puts back what `records` gave."""
+        self._environments, self._queues = environments, queues
+
+    def queues(self) -> list[Record]:
+        """Every job queue."""
+        return list(self._queues.values())
+
     def create_environment(self, request: Mapping[str, Any]) -> Record:
         """CreateComputeEnvironment. The environment is VALID at once, or INVALID with a reason."""
         name = request["computeEnvironmentName"]

@@ -40,6 +40,14 @@ class JobDefinitions:
         self._scope = scope
         self._revisions: dict[str, list[Record]] = {}
 
+    def records(self) -> dict[str, list[Record]]:
+        """Every revision by name."""
+        return self._revisions
+
+    def restore(self, revisions: dict[str, list[Record]]) -> None:
+        """Puts back what `records` gave."""
+        self._revisions = revisions
+
     def register(self, request: Mapping[str, Any]) -> Record:
         """RegisterJobDefinition: revision 1, or one more than the last."""
         name = request["jobDefinitionName"]

@@ -213,8 +213,13 @@ def make_job(scope: Scope, request: Mapping[str, Any], queue: Record, definition
         array_size=size,
         share_identifier=request.get("shareIdentifier"),
     )
-    job.children = [_child(scope, job, index) for index in range(size or 0)]
+    job.children = make_children(scope, job)
     return job
+
+
+def make_children(scope: Scope, job: Job) -> list[Job]:
+    """The children of an array job, just submitted; none of another job."""
+    return [_child(scope, job, index) for index in range(job.array_size or 0)]
 
 
 def listed(jobs: list[Job], request: Mapping[str, Any]) -> list[Job]:

@@ -17,6 +17,7 @@ from local import protocol, roles
 from local.batch.compute import Compute
 from local.batch.definitions import should_retry
 from local.batch.jobs import Job, now_ms
+from local.batch.records import BatchRecords
 from local.capacity import Capacity
 from local.endpoint import Credentials
 from local.errors import ImagePullError, RoleError
@@ -29,6 +30,8 @@ logger = logging.getLogger("local.batch")
 
 _EXITED = "Essential container in task exited"
 _TIMED_OUT = "Job attempt duration exceeded timeout"
+# https://docs.aws.amazon.com/batch/latest/userguide/spot_instance_FAQ.html
+_HOST_TERMINATED = "Host EC2 (instance i-00000000000000000) terminated."
 _DEPENDENCY_FAILED = "Dependent Job failed"
 _CHILD_FAILED = "Array Child Job failed"
 # ECS gives a container this long between SIGTERM and SIGKILL.
@@ -38,19 +41,43 @@ _STOP_SECONDS = 30.0
 class Scheduler:
     """The jobs of one scope, and the thread that places them."""
 
-    def __init__(self, scope: Scope, compute: Compute, platform: Platform, capacity: Capacity) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        compute: Compute,
+        platform: Platform,
+        capacity: Capacity,
+        records: BatchRecords,
+    ) -> None:
         self._scope = scope
+        self._records = records
         self._compute = compute
         self._platform = platform
         self._capacity = capacity
         self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition(threading.RLock())
         self._shape = protocol.service_model("batch").shape_for("JobDetail")
+
+    def restore(self) -> None:
+        """Takes the jobs of an earlier server as they were."""
+        for job in self._records.jobs(self._compute):
+            for each in (job, *job.children):
+                self._jobs[each.id] = each
+
+    def start(self) -> None:
+        """Places jobs from here on. Those that an earlier server ran have lost their machine."""
+        with self._changed:
+            for job in list(self._jobs.values()):
+                if job.status in ("STARTING", "RUNNING"):
+                    self._finish(job, None, None, _HOST_TERMINATED)
+                elif job.ended:
+                    self._end_parent(job)
         threading.Thread(target=self._place_for_ever, daemon=True, name="local-batch").start()
 
     def submit(self, job: Job) -> None:
         """Takes a job that has been checked."""
         with self._changed:
+            self._records.submitted(job)
             for each in (job, *job.children):
                 self._jobs[each.id] = each
             self._changed.notify_all()
@@ -85,6 +112,7 @@ class Scheduler:
                 each.terminated = True
                 each.stop_reason = reason
                 each.stopping.set()
+                self._records.moved(each)
                 if each.waiting:
                     self._end(each, "FAILED", reason)
                 elif each.process is not None:
@@ -246,11 +274,7 @@ class Scheduler:
         job.stopped_at = now_ms()
         self._move(job, status)
         if job.parent_id is not None:
-            parent = self._jobs[job.parent_id]
-            if not parent.ended and all(child.ended for child in parent.children):
-                failed = any(child.status == "FAILED" for child in parent.children)
-                parent.terminated = all(child.terminated for child in parent.children)
-                self._end(parent, "FAILED" if failed else "SUCCEEDED", _CHILD_FAILED if failed else _EXITED)
+            self._end_parent(job)
         elif job.children:
             # The parent itself was ended: a dependency failed.
             for child in job.children:
@@ -258,8 +282,17 @@ class Scheduler:
                     self._end(child, status, reason)
         self._changed.notify_all()
 
+    def _end_parent(self, child: Job) -> None:
+        """Ends the array job of an ended child if the others have ended too."""
+        parent = self._jobs[child.parent_id] if child.parent_id is not None else None
+        if parent is not None and not parent.ended and all(other.ended for other in parent.children):
+            failed = any(other.status == "FAILED" for other in parent.children)
+            parent.terminated = all(other.terminated for other in parent.children)
+            self._end(parent, "FAILED" if failed else "SUCCEEDED", _CHILD_FAILED if failed else _EXITED)
+
     def _move(self, job: Job, status: str) -> None:
         job.status = status
+        self._records.moved(job)
         self._platform.events.emit(
             self._scope,
             "aws.batch",

@@ -11,6 +11,7 @@ from local.batch.compute import Compute
 from local.batch.definitions import JobDefinitions
 from local.batch.jobs import listed, make_job
 from local.batch.names import name_in, refuse_request
+from local.batch.records import BatchRecords
 from local.batch.scheduler import Scheduler
 from local.capacity import Capacity
 from local.errors import AwsError
@@ -23,6 +24,8 @@ Record = dict[str, Any]
 _ROLE_SERVICE = "ecs-tasks.amazonaws.com"
 _MAX_DESCRIBED_JOBS = 100
 _MAX_REASON = 1024
+# Operations that only read, or are about jobs, which have rows of their own.
+_NO_SET_UP = ("Describe", "List", "SubmitJob", "CancelJob", "TerminateJob")
 
 
 class Batch:
@@ -33,7 +36,8 @@ class Batch:
         self._lock = threading.RLock()
         self.compute = Compute(scope)
         self.definitions = JobDefinitions(scope)
-        self._scheduler = Scheduler(scope, self.compute, platform, capacity)
+        self._records = BatchRecords(platform.store, scope)
+        self._scheduler = Scheduler(scope, self.compute, platform, capacity, self._records)
         self._operations: dict[str, Callable[[Record], Record]] = {
             "CreateComputeEnvironment": self.compute.create_environment,
             "UpdateComputeEnvironment": self.compute.update_environment,
@@ -68,7 +72,19 @@ class Batch:
         with self._lock:
             if caller is not None:
                 self._authorize(caller, operation, request)
-            return self._operations[operation](request)
+            answer = self._operations[operation](request)
+            if not operation.startswith(_NO_SET_UP):
+                self._records.save_set_up(self.compute, self.definitions)
+            return answer
+
+    def restore(self) -> None:
+        """Puts back what an earlier server kept in this scope."""
+        self._records.restore_set_up(self.compute, self.definitions)
+        self._scheduler.restore()
+
+    def start(self) -> None:
+        """Runs jobs from here on."""
+        self._scheduler.start()
 
     def delete_queue(self, request: Record) -> Record:
         """DeleteJobQueue: what waits in the queue is ended."""
@@ -136,6 +152,7 @@ class Batch:
     def tag(self, request: Record) -> Record:
         """TagResource."""
         self._tags(request["resourceArn"]).update(request["tags"])
+        self._keep_tags_of_job(request["resourceArn"])
         return {}
 
     def untag(self, request: Record) -> Record:
@@ -143,6 +160,7 @@ class Batch:
         tags = self._tags(request["resourceArn"])
         for key in request["tagKeys"]:
             tags.pop(key, None)
+        self._keep_tags_of_job(request["resourceArn"])
         return {}
 
     def list_tags(self, request: Record) -> Record:
@@ -160,6 +178,10 @@ class Batch:
         if tags is None:
             refuse_request(f"Resource {arn} does not exist")
         return tags
+
+    def _keep_tags_of_job(self, arn: str) -> None:
+        if ":job/" in arn and (job := self._scheduler.find(name_in(arn, "job", self._scope))):
+            self._records.moved(job)
 
     def _find_tags(self, arn: str) -> dict[str, str] | None:
         job = self._scheduler.find(name_in(arn, "job", self._scope)) if ":job/" in arn else None

@@ -17,6 +17,7 @@ from local.platform import Platform
 from local.sagemaker.containers import Answer
 from local.sagemaker.endpoint_metrics import invocation_metrics
 from local.sagemaker.models import EndpointConfigs, Models
+from local.sagemaker.records import SageMakerRecords
 from local.sagemaker.resources import Record, arn_of, event_detail, listed, now, refuse
 from local.sagemaker.serving import INVOCATION_SECONDS, Container, Fleet
 from local.scope import Scope
@@ -37,6 +38,9 @@ class Endpoint:
         self.pending: Fleet | None = None
         self.deployment_started = now()
         self.deleted = threading.Event()
+        # Configurations as they were when they were asked for: in service, and being deployed (with how).
+        self.config: Record | None = None
+        self.deploying: tuple[Record, Record] | None = None
 
     @property
     def name(self) -> str:
@@ -60,6 +64,7 @@ class Endpoints:
         self._platform = platform
         self._models = models
         self._configs = configs
+        self._records = SageMakerRecords(platform.store, scope, "endpoint")
         self._endpoints: dict[str, Endpoint] = {}
         self._deployments = 0
         self._lock = threading.RLock()
@@ -81,6 +86,7 @@ class Endpoints:
                 "LastDeploymentConfig": request.get("DeploymentConfig"),
             }
             endpoint = Endpoint(record, list(request.get("Tags") or []))
+            endpoint.config = dict(config)
             self._endpoints[name] = endpoint
             self._enter(endpoint, "Creating")
         self._start(self._bring_up, endpoint, dict(config))
@@ -102,6 +108,7 @@ class Endpoints:
                 deployment = endpoint.record.get("LastDeploymentConfig")
             endpoint.record["LastDeploymentConfig"] = deployment
             endpoint.record.pop("FailureReason", None)
+            endpoint.deploying = (dict(config), deployment or {})
             self._enter(endpoint, "Updating")
         self._start(self._replace, endpoint, dict(config), deployment or {})
         return {"EndpointArn": arn}
@@ -152,6 +159,8 @@ class Endpoints:
         with self._lock:
             endpoint = self._endpoints.get(name)
             traffic = list(endpoint.traffic) if endpoint is not None else []
+        if endpoint is not None and endpoint.status == "SystemUpdating":
+            raise AwsError("ModelNotReadyException", f"Endpoint {name} is given a new machine.", 429)
         if endpoint is None or not traffic or endpoint.status in ("Creating", "Deleting", "Failed"):
             raise AwsError(
                 "ValidationError", f"Endpoint {name} of account {self._scope.account} not found.", 400
@@ -184,6 +193,42 @@ class Endpoints:
         """The tags of the endpoint with this ARN."""
         with self._lock:
             return next((e.tags for e in self._endpoints.values() if e.record["EndpointArn"] == arn), None)
+
+    def keep_tags(self, arn: str) -> None:
+        """Writes the row of the endpoint with this ARN, whose tags have changed."""
+        with self._lock:
+            for endpoint in self._endpoints.values():
+                if endpoint.record["EndpointArn"] == arn:
+                    self._keep(endpoint)
+
+    def restore(self) -> None:
+        """Puts back what an earlier server kept."""
+        for record, tags, config, deploying in self._records.read():
+            endpoint = Endpoint(record, tags)
+            endpoint.config, endpoint.deploying = config, deploying
+            self._endpoints[endpoint.name] = endpoint
+
+    def resume(self) -> None:
+        """Gives endpoints new machines: the fleet in service again, then the update that was going on."""
+        for endpoint in list(self._endpoints.values()):
+            if endpoint.status == "Deleting":
+                self._start(self._take_down, endpoint)
+            elif endpoint.status != "Failed":
+                self._start(self._replace_machines, endpoint)
+
+    def _replace_machines(self, endpoint: Endpoint) -> None:
+        if endpoint.config is None:
+            raise AssertionError("an endpoint that was created has a configuration")
+        deploying = endpoint.deploying
+        if endpoint.status != "Creating":
+            self._enter(endpoint, "SystemUpdating")
+        self._bring_up(endpoint, endpoint.config)
+        if deploying is not None and endpoint.status == "InService":
+            self._enter(endpoint, "Updating")
+            self._replace(endpoint, *deploying)
+
+    def _keep(self, endpoint: Endpoint) -> None:
+        self._records.put(endpoint.name, endpoint.record, endpoint.tags, endpoint.config, endpoint.deploying)
 
     def _ask(self, container: Container, request: Mapping[str, Any]) -> Answer:
         headers = {"Content-Type": request.get("ContentType") or "application/octet-stream"}
@@ -225,9 +270,11 @@ class Endpoints:
             if problem is None and fleet is not None:
                 endpoint.traffic = [(fleet, 1.0)]
                 endpoint.record["EndpointConfigName"] = config["EndpointConfigName"]
+                endpoint.config, endpoint.deploying = config, None
                 self._enter(endpoint, "InService")
             else:
                 logger.info("update of %s is rolled back: %s", endpoint.name, problem)
+                endpoint.deploying = None
                 self._enter(endpoint, "RollingBack")
                 if old is not None:
                     endpoint.traffic = [(old, 1.0)]
@@ -295,6 +342,7 @@ class Endpoints:
             fleet.stop()
         with self._lock:
             del self._endpoints[endpoint.name]
+            self._records.remove(endpoint.name)
 
     def _start(self, work: Any, endpoint: Endpoint, *arguments: Any) -> None:
         def run() -> None:
@@ -315,6 +363,7 @@ class Endpoints:
     def _enter(self, endpoint: Endpoint, status: str) -> None:
         endpoint.record["EndpointStatus"] = status
         endpoint.record["LastModifiedTime"] = now()
+        self._keep(endpoint)
         detail = event_detail(endpoint.record, endpoint.tags)
         # The API says InService, the event says IN_SERVICE.
         detail["EndpointStatus"] = re.sub(r"(?<!^)(?=[A-Z])", "_", status).upper()

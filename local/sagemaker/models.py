@@ -10,6 +10,7 @@ from local import roles
 from local.errors import ImagePullError, RoleError, TransferError
 from local.objects import require_object
 from local.platform import Platform
+from local.sagemaker.records import SageMakerRecords
 from local.sagemaker.resources import ROLE_SERVICE, Record, arn_of, kept, listed, now, refuse
 from local.scope import Scope
 
@@ -22,9 +23,16 @@ class Models:
     def __init__(self, scope: Scope, platform: Platform) -> None:
         self._scope = scope
         self._platform = platform
+        self._records = SageMakerRecords(platform.store, scope, "model")
         self._models: dict[str, Record] = {}
         self._tags: dict[str, list[dict[str, str]]] = {}
         self._lock = threading.RLock()
+
+    def restore(self) -> None:
+        """Puts back what an earlier server kept."""
+        for record, tags in self._records.read():
+            name = record["ModelName"]
+            self._models[name], self._tags[name] = record, tags
 
     def create(self, request: Record) -> Record:
         """CreateModel: the image must be known, and the role must be able to read the model data."""
@@ -40,6 +48,7 @@ class Models:
                 refuse(f'Cannot create already existing model "{arn}".')
             self._models[name] = record
             self._tags[name] = list(request.get("Tags") or [])
+            self._keep(name)
         return {"ModelArn": arn}
 
     def describe(self, request: Mapping[str, Any]) -> Record:
@@ -51,6 +60,7 @@ class Models:
         with self._lock:
             name = self.find(request["ModelName"])["ModelName"]
             del self._models[name], self._tags[name]
+            self._records.remove(name)
         return {}
 
     def list_(self, request: Mapping[str, Any]) -> Record:
@@ -73,6 +83,14 @@ class Models:
     def tags(self, arn: str) -> list[dict[str, str]] | None:
         """The tags of the model with this ARN."""
         return next((self._tags[n] for n, m in self._models.items() if m["ModelArn"] == arn), None)
+
+    def keep_tags(self, arn: str) -> None:
+        """Writes the row of the model with this ARN, whose tags have changed."""
+        for name in [n for n, m in self._models.items() if m["ModelArn"] == arn]:
+            self._keep(name)
+
+    def _keep(self, name: str) -> None:
+        self._records.put(name, self._models[name], self._tags[name])
 
     def _check(self, request: Mapping[str, Any], container: Mapping[str, Any]) -> None:
         try:
@@ -107,12 +125,19 @@ class Models:
 class EndpointConfigs:
     """The endpoint configurations of one scope."""
 
-    def __init__(self, scope: Scope, models: Models) -> None:
+    def __init__(self, scope: Scope, platform: Platform, models: Models) -> None:
         self._scope = scope
         self._models = models
+        self._records = SageMakerRecords(platform.store, scope, "endpoint-config")
         self._configs: dict[str, Record] = {}
         self._tags: dict[str, list[dict[str, str]]] = {}
         self._lock = threading.RLock()
+
+    def restore(self) -> None:
+        """Puts back what an earlier server kept."""
+        for record, tags in self._records.read():
+            name = record["EndpointConfigName"]
+            self._configs[name], self._tags[name] = record, tags
 
     def create(self, request: Record) -> Record:
         """CreateEndpointConfig."""
@@ -138,6 +163,7 @@ class EndpointConfigs:
                 "CreationTime": now(),
             }
             self._tags[name] = list(request.get("Tags") or [])
+            self._keep(name)
         return {"EndpointConfigArn": arn}
 
     def describe(self, request: Mapping[str, Any]) -> Record:
@@ -149,6 +175,7 @@ class EndpointConfigs:
         with self._lock:
             name = self.find(request["EndpointConfigName"])["EndpointConfigName"]
             del self._configs[name], self._tags[name]
+            self._records.remove(name)
         return {}
 
     def list_(self, request: Mapping[str, Any]) -> Record:
@@ -171,6 +198,14 @@ class EndpointConfigs:
     def tags(self, arn: str) -> list[dict[str, str]] | None:
         """The tags of the configuration with this ARN."""
         return next((self._tags[n] for n, c in self._configs.items() if c["EndpointConfigArn"] == arn), None)
+
+    def keep_tags(self, arn: str) -> None:
+        """Writes the row of the configuration with this ARN, whose tags have changed."""
+        for name in [n for n, c in self._configs.items() if c["EndpointConfigArn"] == arn]:
+            self._keep(name)
+
+    def _keep(self, name: str) -> None:
+        self._records.put(name, self._configs[name], self._tags[name])
 
     def _check(self, variant: Mapping[str, Any]) -> None:
         self._models.find(variant.get("ModelName") or refuse("ModelName is required in production variants"))

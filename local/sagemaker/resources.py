@@ -15,6 +15,11 @@ from local.scope import Scope
 Record = dict[str, Any]
 
 ROLE_SERVICE = "sagemaker.amazonaws.com"
+# FailureReason of jobs that ran when the server was killed.
+MACHINE_LOST = (
+    "InternalServerError: We encountered an internal error. Please try again. "
+    "(The machine of the job was lost.)"
+)
 
 
 def now() -> datetime.datetime:

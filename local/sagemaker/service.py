@@ -46,8 +46,9 @@ class SageMaker:
         self.training = TrainingJobs(scope, platform, training)
         self.models = Models(scope, platform)
         self.transform = TransformJobs(scope, platform, self.models, transforming)
-        self.configs = EndpointConfigs(scope, self.models)
+        self.configs = EndpointConfigs(scope, platform, self.models)
         self.endpoints = Endpoints(scope, platform, self.models, self.configs)
+        self._holders = (self.models, self.configs, self.training, self.transform, self.endpoints)
         self._operations: dict[str, Callable[[Record], Record]] = {
             "CreateTrainingJob": self.training.create,
             "DescribeTrainingJob": self.training.describe,
@@ -76,6 +77,17 @@ class SageMaker:
             "DeleteTags": self.delete_tags,
         }
 
+    def restore(self) -> None:
+        """Puts back what an earlier server kept in this scope."""
+        for holder in self._holders:
+            holder.restore()
+
+    def resume(self) -> None:
+        """Starts endpoints again, and ends or starts again the jobs that an earlier server ran."""
+        self.training.resume()
+        self.transform.resume()
+        self.endpoints.resume()
+
     def call(self, operation: str, request: Record, caller: Caller) -> Record:
         """Runs an operation. Raises AwsError for one that is not offered, a refusal, a caller who may not."""
         if operation not in self._operations:
@@ -94,6 +106,7 @@ class SageMaker:
         tags = self._tags(request["ResourceArn"])
         added = {tag["Key"] for tag in request["Tags"]}
         tags[:] = [tag for tag in tags if tag["Key"] not in added] + list(request["Tags"])
+        self._keep_tags(request["ResourceArn"])
         return {"Tags": list(tags)}
 
     def list_tags(self, request: Record) -> Record:
@@ -107,14 +120,19 @@ class SageMaker:
         """DeleteTags."""
         tags = self._tags(request["ResourceArn"])
         tags[:] = [tag for tag in tags if tag["Key"] not in request["TagKeys"]]
+        self._keep_tags(request["ResourceArn"])
         return {}
 
     def _tags(self, arn: str) -> list[dict[str, str]]:
-        for holder in (self.training, self.transform, self.models, self.configs, self.endpoints):
+        for holder in self._holders:
             tags = holder.tags(arn)
             if tags is not None:
                 return tags
         return refuse(f"Could not find resource {arn}")
+
+    def _keep_tags(self, arn: str) -> None:
+        for holder in self._holders:
+            holder.keep_tags(arn)
 
     def _authorize(self, caller: Caller, operation: str, request: Mapping[str, Any]) -> None:
         """Asks IAM, with the resources of AWS's service authorization reference for SageMaker."""

@@ -24,7 +24,9 @@ from local.metrics import Metric
 from local.objects import MirroredDirectory, download_prefix, upload_archive
 from local.platform import Platform
 from local.processes import ContainerProcess
+from local.sagemaker.records import SageMakerRecords
 from local.sagemaker.resources import (
+    MACHINE_LOST,
     ROLE_SERVICE,
     Record,
     arn_of,
@@ -53,6 +55,8 @@ _MAX_FAILURE_REASON = 1024
 _MAX_RUNTIME_SECONDS = 28 * 24 * 3600
 _MESSAGES = {
     "Starting": "Starting the training job",
+    "Interrupted": "The machine of the training job was lost",
+    "Restarting": "Starting the training job again on another machine",
     "Downloading": "Downloading input data",
     "Training": "Training image download completed. Training in progress.",
     "Uploading": "Uploading generated training model",
@@ -73,6 +77,16 @@ class TrainingJob:
         self.stopping = threading.Event()
         self.process: ContainerProcess | None = None
         self.metrics: dict[str, Record] = {}
+        self.retries = 0
+
+    @property
+    def retries_left(self) -> bool:
+        """Whether the job goes on after its machine was lost: as a spot job, or by its RetryStrategy.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_RetryStrategy.html
+        """
+        attempts = (self.record.get("RetryStrategy") or {}).get("MaximumRetryAttempts", 0)
+        return bool(self.record["EnableManagedSpotTraining"]) or self.retries < attempts
 
     @property
     def name(self) -> str:
@@ -111,8 +125,27 @@ class TrainingJobs:
         self._scope = scope
         self._platform = platform
         self._capacity = capacity
+        self._records = SageMakerRecords(platform.store, scope, "training-job")
         self._jobs: dict[str, TrainingJob] = {}
         self._lock = threading.RLock()
+
+    def restore(self) -> None:
+        """Puts back what an earlier server kept."""
+        for record, tags, metrics, retries in self._records.read():
+            job = TrainingJob(record, tags)
+            job.metrics, job.retries = metrics, retries
+            self._jobs[job.name] = job
+
+    def resume(self) -> None:
+        """Ends the jobs that an earlier server ran, or starts them again: they have lost their machine."""
+        for job in list(self._jobs.values()):
+            status = job.record["TrainingJobStatus"]
+            if status == "Stopping":
+                self._end(job, "Stopped", "Stopped")
+            elif status == "InProgress" and job.retries_left:
+                self._restart(job)
+            elif status == "InProgress":
+                self._fail(job, MACHINE_LOST)
 
     def create(self, request: Record) -> Record:
         """CreateTrainingJob: checks, then starts the job's thread."""
@@ -150,9 +183,7 @@ class TrainingJobs:
             job = TrainingJob(record, list(request.get("Tags") or []))
             self._jobs[name] = job
             self._enter(job, "Starting")
-        threading.Thread(
-            target=self._run, args=(job, credentials), daemon=True, name=f"local-training-{name}"
-        ).start()
+        self._start(job, credentials)
         return {"TrainingJobArn": arn}
 
     def describe(self, request: Mapping[str, Any]) -> Record:
@@ -208,6 +239,31 @@ class TrainingJobs:
             if job.record["TrainingJobArn"] == arn:
                 return job.tags
         return None
+
+    def keep_tags(self, arn: str) -> None:
+        """Writes the row of the job with this ARN, whose tags have changed."""
+        for job in self._jobs.values():
+            if job.record["TrainingJobArn"] == arn:
+                self._keep(job)
+
+    def _keep(self, job: TrainingJob) -> None:
+        self._records.put(job.name, job.record, job.tags, job.metrics, job.retries)
+
+    def _start(self, job: TrainingJob, credentials: Credentials) -> None:
+        threading.Thread(
+            target=self._run, args=(job, credentials), daemon=True, name=f"local-training-{job.name}"
+        ).start()
+
+    def _restart(self, job: TrainingJob) -> None:
+        job.retries += 1
+        for secondary in ("Interrupted", "Restarting"):
+            self._enter(job, secondary)
+        try:
+            credentials = roles.assume(self._scope, job.record["RoleArn"], ROLE_SERVICE, "SageMaker")
+        except RoleError as error:
+            self._fail(job, f"ClientError: {error}")
+        else:
+            self._start(job, credentials)
 
     def _find(self, name: str) -> TrainingJob:
         return self._jobs.get(name) or refuse("Requested resource not found.")
@@ -396,6 +452,7 @@ class TrainingJobs:
             job.record.setdefault("TrainingEndTime", now())
             self._enter(job, secondary)
             job.record["SecondaryStatusTransitions"][-1]["EndTime"] = now()
+            self._keep(job)
 
     def _enter(self, job: TrainingJob, secondary: str) -> None:
         """Moves the job to a secondary status, and says so on the event bus."""
@@ -411,6 +468,7 @@ class TrainingJobs:
             transitions.append({"Status": secondary, "StartTime": time_of, "StatusMessage": message})
             record["SecondaryStatus"] = secondary
             record["LastModifiedTime"] = time_of
+            self._keep(job)
             self._platform.events.emit(
                 self._scope,
                 "aws.sagemaker",

@@ -23,7 +23,9 @@ from local.objects import list_keys, read_object, upload_object
 from local.platform import Platform
 from local.sagemaker.containers import ModelContainer
 from local.sagemaker.models import Models
+from local.sagemaker.records import SageMakerRecords
 from local.sagemaker.resources import (
+    MACHINE_LOST,
     ROLE_SERVICE,
     Record,
     arn_of,
@@ -98,8 +100,27 @@ class TransformJobs:
         self._platform = platform
         self._models = models
         self._capacity = capacity
+        self._records = SageMakerRecords(platform.store, scope, "transform-job")
         self._jobs: dict[str, TransformJob] = {}
         self._lock = threading.RLock()
+
+    def restore(self) -> None:
+        """Puts back what an earlier server kept."""
+        for record, tags, model, last_modified in self._records.read():
+            job = TransformJob(record, tags, model)
+            job.last_modified = last_modified
+            self._jobs[job.name] = job
+
+    def resume(self) -> None:
+        """Ends the jobs that an earlier server ran: they have lost their machine."""
+        with self._lock:
+            for job in list(self._jobs.values()):
+                if job.status not in ("InProgress", "Stopping"):
+                    continue
+                job.record["TransformEndTime"] = now()
+                if job.status == "InProgress":
+                    job.record["FailureReason"] = MACHINE_LOST
+                self._enter(job, "Failed" if job.status == "InProgress" else "Stopped")
 
     def create(self, request: Record) -> Record:
         """CreateTransformJob: checks, then starts the job's thread."""
@@ -178,6 +199,16 @@ class TransformJobs:
         """The tags of the job with this ARN."""
         with self._lock:
             return next((j.tags for j in self._jobs.values() if j.record["TransformJobArn"] == arn), None)
+
+    def keep_tags(self, arn: str) -> None:
+        """Writes the row of the job with this ARN, whose tags have changed."""
+        with self._lock:
+            for job in self._jobs.values():
+                if job.record["TransformJobArn"] == arn:
+                    self._keep(job)
+
+    def _keep(self, job: TransformJob) -> None:
+        self._records.put(job.name, job.record, job.tags, job.model, job.last_modified)
 
     def _find(self, name: str) -> TransformJob:
         return self._jobs.get(name) or refuse(f"Could not find requested job with name: {name}")
@@ -315,6 +346,7 @@ class TransformJobs:
         """Moves the job to a status, and says so on the event bus."""
         job.record["TransformJobStatus"] = status
         job.last_modified = now()
+        self._keep(job)
         self._platform.events.emit(
             self._scope,
             "aws.sagemaker",

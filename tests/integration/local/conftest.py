@@ -231,6 +231,12 @@ def port() -> int:
     return free_port()
 
 
+@pytest.fixture(scope="session")
+def make_aws() -> Callable[[Path], Aws]:
+    """Clients of a server with this state directory, on a port of its own; starting it is up to the test."""
+    return lambda state: Aws(free_port(), state)
+
+
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +21,13 @@ def start(program: str, tmp_path: Path) -> tuple[ContainerProcess, list[str]]:
     lines: list[str] = []
     process = ContainerProcess([sys.executable, "-c", program], {"PATH": ""}, tmp_path, lines.append)
     return process, lines
+
+
+def wait_for_any_line(lines: list[str]) -> None:
+    deadline = time.monotonic() + 20
+    while not lines:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def wait_for_line(lines: list[str], line: str) -> None:
@@ -54,6 +63,18 @@ def test_sigkill_follows_when_sigterm_is_ignored(tmp_path: Path) -> None:
     wait_for_line(lines, "up")
     process.stop(0.1)
     assert process.wait(20) == 128 + 9
+
+
+def test_a_killed_leash_is_a_killed_command(tmp_path: Path) -> None:
+    process, lines = start("import os, time; print(os.getpid(), flush=True); time.sleep(60)", tmp_path)
+    wait_for_any_line(lines)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(20) == 128 + signal.SIGKILL
+    command = Path(f"/proc/{lines[0]}/stat")
+    deadline = time.monotonic() + 20
+    while command.exists() and ") Z " not in command.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_wait_can_be_given_up(tmp_path: Path) -> None:

@@ -205,6 +205,11 @@ def test_training_request():
     assert "CheckpointConfig" not in request
 
 
+def test_training_goes_on_after_its_machine_was_lost():
+    request = training_request(RUN, {}, None, SETTINGS)
+    assert request["RetryStrategy"] == {"MaximumRetryAttempts": 2}
+
+
 def test_spot_training_keeps_checkpoints_and_waits_longer_than_it_runs():
     request = training_request(
         RUN, {}, Champion("old", "s3://a/model.tar.gz"), replace(SETTINGS, training_spot=True)

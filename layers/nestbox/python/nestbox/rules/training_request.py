@@ -15,6 +15,9 @@ _METRICS = {
 }
 
 
+_RETRIES = 2
+
+
 @dataclass(frozen=True)
 class Champion:
     """The run whose weights training starts from."""
@@ -56,6 +59,8 @@ def training_request(
             "VolumeSizeInGB": settings.training_volume_gb,
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": settings.training_max_seconds},
+        # After an InternalServerError only: a machine that was lost, not a job that failed.
+        "RetryStrategy": {"MaximumRetryAttempts": _RETRIES},
         "Tags": tags(run),
     }
     if settings.training_spot:
