@@ -32,8 +32,8 @@ def take_loopback_for_secure() -> None:
 
 
 def name_what_requests_are_about() -> None:
-    """`cloudwatch:namespace` and `events:source` are unknown: a role that may put metrics of one namespace, or
-    events of one source, may put none.
+    """`cloudwatch:namespace` and `events:source` are unknown: a role that may put metrics of one namespace,
+    or events of one source, may put none.
     """
     original = iam_actions.request_tag_context
 
