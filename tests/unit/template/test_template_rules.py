@@ -179,6 +179,8 @@ def test_every_queue_has_dead_letters_of_its_own_that_stay_two_weeks(template: A
         redrive = queue["RedrivePolicy"]
         dead[redrive["deadLetterTargetArn"]["Fn::GetAtt"][0]] += 1
         assert redrive["maxReceiveCount"] == 5, name
+        # What `nestbox redrive` finds them by.
+        assert redrive["deadLetterTargetArn"]["Fn::GetAtt"][0] == f"{name.removesuffix('Queue')}DeadLetters"
     assert set(dead.values()) == {1}
     assert {name for name in queues if name.endswith("DeadLetters")} == set(dead)
 
