@@ -72,6 +72,16 @@ def test_a_run_that_serves_again_was_rolled_back_to() -> None:
     assert announcements(RUN, moves, 5, failure=None) == [again]
 
 
+def test_why_a_model_serves_is_what_the_gate_or_the_operator_said() -> None:
+    moves = [
+        *history(*WAYS[State.SERVED][:-1]),
+        Move(State.EVALUATING, State.DEPLOYING, AT, "maria", "the cameras were changed"),
+        Move(State.DEPLOYING, State.SERVED, AT, "update_endpoint", "endpoint nestbox-birds serves it"),
+    ]
+    [told] = announcements(RUN, moves, 0, failure=None)
+    assert (told.by, told.why) == ("maria", "the cameras were changed")
+
+
 def test_the_reason_of_the_latest_end_is_not_told_of_an_earlier_one() -> None:
     moves = history(State.PREPARING, State.FAILED, State.DEPLOYING, State.FAILED)
     first, second = announcements(RUN, moves, 0, failure="no capacity")

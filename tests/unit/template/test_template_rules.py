@@ -349,6 +349,24 @@ def test_announce_is_called_for_ends_that_nobody_was_told_of_and_for_nothing_els
     assert stream == {"StreamViewType": "NEW_IMAGE"}
 
 
+def test_the_dashboard_shows_every_alarm_queue_and_function(template: Any) -> None:
+    [dashboard] = template.of_type("AWS::CloudWatch::Dashboard").values()
+    text = dashboard["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(text)["widgets"]
+    [alarms] = [widget["properties"]["alarms"] for widget in widgets if widget["type"] == "alarm"]
+    assert alarms == [f"${{{name}.Arn}}" for name in template.of_type("AWS::CloudWatch::Alarm")]
+    shown = set(re.findall(r"\$\{(\w+)", text))
+    dead = {name for name in template.of_type("AWS::SQS::Queue") if name.endswith("DeadLetters")}
+    assert dead | set(template.functions) <= shown
+    taken = sorted(
+        (w["y"] + row, w["x"] + column)
+        for w in widgets
+        for row in range(w["height"])
+        for column in range(w["width"])
+    )
+    assert len(taken) == len(set(taken)), "no widget covers another"
+
+
 # ---- API ------------------------------------------------------------------------------------------
 
 

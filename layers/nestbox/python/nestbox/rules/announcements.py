@@ -109,7 +109,9 @@ def announcements(
         if number < announced or event is None:
             continue
         early = event in _EARLY_ENDS and number == len(history) - 1
-        told.append(_announcement(run, number, event, move, failure if early else None))
+        # Why a model serves, and who wanted it to, is said where it was sent on its way.
+        cause = history[number - 1] if number and move.after is State.SERVED else move
+        told.append(_announcement(run, number, event, move, cause, failure if early else None))
     return told
 
 
@@ -125,7 +127,9 @@ def _event_of(move: Move, earlier: Sequence[Move]) -> RunEvent | None:
     }.get(move.after)
 
 
-def _announcement(run: str, number: int, event: RunEvent, move: Move, failure: str | None) -> Announcement:
+def _announcement(
+    run: str, number: int, event: RunEvent, move: Move, cause: Move, failure: str | None
+) -> Announcement:
     dataset = dataset_of_run(run)
     what, advice, command = _words(event, move, run, dataset)
     return Announcement(
@@ -135,9 +139,9 @@ def _announcement(run: str, number: int, event: RunEvent, move: Move, failure: s
         run=run,
         state=move.after,
         at=move.at,
-        by=move.by,
+        by=cause.by,
         what=what,
-        why=move.why if failure is None else f"{move.why}: {failure}",
+        why=cause.why if failure is None or failure in cause.why else f"{cause.why}: {failure}",
         advice=advice,
         command=command,
     )
