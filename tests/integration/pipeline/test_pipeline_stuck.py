@@ -7,6 +7,8 @@ from nestbox.rows import runs
 from nestbox.states import State
 from nestbox.tables import DatasetRow, RunRow, get_dataset, get_run
 
+from benchmarks.runs.reading import reads_counted
+
 HOUR = 3600
 
 
@@ -219,3 +221,21 @@ def test_a_batch_that_refuses_to_stop_a_job_is_asked_again(started):
     world.batch.terminate_job = terminate
     world.reconcile.look()
     assert get_run(run).state == "FAILED"
+
+
+def test_a_pass_reads_the_unfinished_runs_alone_however_many_have_ended(world):
+    for number in range(4):
+        world.run_to_training(f"cats-{number}", f"datasets/cats-{number}/a.jpg")
+    with reads_counted() as before:
+        assert world.reconcile.look().runs == 4
+    ended = world.run_to_end([0.9])
+    world.announce.look(ended)
+    with RunRow.batch_write() as batch:
+        for number in range(50):
+            row = get_run(ended)
+            row.run = f"birds-20251124{number:06}-1a2b"
+            batch.save(row)
+    with reads_counted() as after:
+        assert world.reconcile.look().runs == 4
+    assert (after.requests, after.items) == (before.requests, before.items)
+    assert after.items == 4
