@@ -1,5 +1,5 @@
-"""Metrics that AWS makes by itself (queues, REST APIs, lines in the embedded metric format), and alarms that
-are evaluated as time passes.
+"""Metrics that AWS makes by itself (queues, functions, REST APIs, lines in the embedded metric format), and
+alarms that are evaluated as time passes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ EVERY_SECONDS = 5.0
 def install() -> None:
     """Puts the mends of this module in place."""
     read_embedded_metrics()
+    measure_functions()
     measure_rest_apis()
     threading.Thread(target=_watch, daemon=True, name="local-alarms").start()
 
@@ -60,6 +61,34 @@ def embedded_metrics(line: str) -> Iterator[tuple[str, str, float, str, dict[str
                 for value in values if isinstance(values, list) else [values]:
                     unit = metric.get("Unit", "None")
                     yield directive["Namespace"], metric["Name"], float(value), unit, dimensions
+
+
+def measure_functions() -> None:
+    """Only calls of Invoke are measured: errors of functions that queues, streams, schedules or REST APIs
+    call set off no alarm. Every execution ends in writing its log, so that is where all are counted.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    log = lambda_svc._emit_lambda_logs
+
+    def emit(
+        func: dict[str, Any], request_id: str, log_text: str, error: bool, duration_ms: int, **named: Any
+    ) -> None:
+        log(func, request_id, log_text, error, duration_ms, **named)
+        dimensions = {"FunctionName": str((func.get("config") or func).get("FunctionName", "unknown"))}
+        for name, value, unit in (
+            ("Invocations", 1, "Count"),
+            ("Errors", int(error), "Count"),
+            ("Duration", duration_ms, "Milliseconds"),
+        ):
+            cloudwatch.record_metric("AWS/Lambda", name, value, unit, dimensions)
+
+    def throttled(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:  # noqa: ARG001
+        if throttle:
+            cloudwatch.record_metric("AWS/Lambda", "Throttles", 1, "Count", {"FunctionName": function_name})
+
+    lambda_svc._emit_lambda_logs = emit
+    lambda_svc._emit_lambda_metrics = throttled
 
 
 def measure_rest_apis() -> None:

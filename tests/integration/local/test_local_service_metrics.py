@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -37,6 +40,60 @@ def test_embedded_metrics_are_read() -> None:
 )
 def test_lines_that_are_none_are_passed_over(line: str) -> None:
     assert list(embedded_metrics(line)) == []
+
+
+BROKEN = """
+import json
+def handler(event, context):
+    document = {"_aws": {"CloudWatchMetrics": [
+        {"Namespace": "Ours", "Dimensions": [["service"]], "Metrics": [{"Name": "Tries"}]}]},
+        "service": event["Records"][0]["body"], "Tries": [1.0]}
+    print(json.dumps(document))
+    raise ValueError("broken")
+"""
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+
+
+def test_a_function_that_a_queue_calls_is_measured_and_so_is_what_it_logs(
+    aws: Any, named: Any, wait: Any
+) -> None:
+    name, sqs, functions = named("function"), aws.client("sqs"), aws.client("lambda")
+    url = sqs.create_queue(QueueName=named("queue"))["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("index.py", BROKEN)
+    functions.create_function(
+        FunctionName=name,
+        Runtime="python3.12",
+        Handler="index.handler",
+        Role=aws.role({"Effect": "Allow", "Action": "*", "Resource": "*"}, trust=TRUST),
+        Code={"ZipFile": code.getvalue()},
+    )
+    functions.create_event_source_mapping(FunctionName=name, EventSourceArn=arn, BatchSize=1)
+    sqs.send_message(QueueUrl=url, MessageBody=name)
+
+    def total(namespace: str, metric: str, dimension: str) -> float | None:
+        now = datetime.now(UTC)
+        points = aws.client("cloudwatch").get_metric_statistics(
+            Namespace=namespace,
+            MetricName=metric,
+            Dimensions=[{"Name": dimension, "Value": name}],
+            StartTime=now - timedelta(minutes=5),
+            EndTime=now + timedelta(minutes=1),
+            Period=600,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return sum(point["Sum"] for point in points) or None
+
+    assert wait(lambda: total("AWS/Lambda", "Errors", "FunctionName"), 30) == 1
+    assert total("AWS/Lambda", "Invocations", "FunctionName") == 1
+    assert total("Ours", "Tries", "service") == 1
 
 
 class TestAlarms:
