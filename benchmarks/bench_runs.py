@@ -3,7 +3,8 @@
 Reads the finished runs of a deployed stack (after ``make demo`` or ``make local``; ``NESTBOX_STACK`` and the
 usual AWS environment choose another one) and lays their history beside what AWS says of their jobs: whatever
 lies between the start of a run and its end, but neither in the Batch job, nor in the training job, nor in the
-endpoint's creation or update, is ours: queues, functions, cold starts.
+endpoint's creation or update, is ours: queues, functions, cold starts. Then what a burst of uploads and very
+many ended runs cost.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from botocore.exceptions import ClientError
 from nestbox import names, timestamps
 from nestbox.tables import RunRow
 
+from benchmarks.runs import burst, reconciling
 from cli.stack import find_stack
 
 GOAL_SECONDS = 10.0
@@ -89,6 +91,8 @@ def figures() -> Iterator[tuple[str, float, float, bool, str]]:
             False,
             f"s, least of {len(measured)} runs",
         )
+    yield from burst.figures(stack)
+    yield from reconciling.figures()
 
 
 def gaps_of(row: RunRow, batch: Any, sagemaker: Any) -> Gaps | None:

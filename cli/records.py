@@ -8,7 +8,7 @@ from typing import Any
 from nestbox.states import State
 from nestbox.tables import REJECTED_ROW, DatasetRow, EpochRow, RunRow
 
-_INTERNAL = frozenset({"revision", "unfinished", "pending", "settle_at"})
+_INTERNAL = frozenset({"revision", "unfinished", "pending", "settle_at", "unannounced", "announced"})
 
 
 def record(row: DatasetRow | RunRow | EpochRow) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from nestbox.steps.intake import Intake
 
 logger = Logger()
 tracer = Tracer()
-metrics = Metrics(namespace="Nestbox")
+metrics = Metrics()
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from nestbox.steps.judge import Judge
 
 logger = Logger()
 tracer = Tracer()
-metrics = Metrics(namespace="Nestbox")
+metrics = Metrics()
 
 
 @functools.cache

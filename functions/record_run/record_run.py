@@ -16,7 +16,7 @@ from nestbox.steps.record_run import RecordRun
 
 logger = Logger()
 tracer = Tracer()
-metrics = Metrics(namespace="Nestbox")
+metrics = Metrics()
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from nestbox.steps.start_run import StartRun
 
 logger = Logger()
 tracer = Tracer()
-metrics = Metrics(namespace="Nestbox")
+metrics = Metrics()
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from nestbox.steps.update_endpoint import UpdateEndpoint
 
 logger = Logger()
 tracer = Tracer()
-metrics = Metrics(namespace="Nestbox")
+metrics = Metrics()
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from local.mends import (
     policy_conditions,
     s3_events,
     s3_ranges,
+    service_metrics,
     sqs_batching,
 )
 
@@ -30,6 +31,7 @@ def install() -> None:
         policy_conditions,
         s3_events,
         s3_ranges,
+        service_metrics,
         sqs_batching,
     ):
         module.install()

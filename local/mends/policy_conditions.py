@@ -14,7 +14,7 @@ from ministack.core import iam_actions, iam_evaluator
 def install() -> None:
     """Puts the mends of this module in place."""
     take_loopback_for_secure()
-    name_the_metric_namespace()
+    name_what_requests_are_about()
     name_the_log_stream()
 
 
@@ -31,14 +31,18 @@ def take_loopback_for_secure() -> None:
     app.pin_request_origin = pin_request_origin
 
 
-def name_the_metric_namespace() -> None:
-    """`cloudwatch:namespace` is unknown, so a role that may put metrics of one namespace may put none."""
+def name_what_requests_are_about() -> None:
+    """`cloudwatch:namespace` and `events:source` are unknown: a role that may put metrics of one namespace,
+    or events of one source, may put none.
+    """
     original = iam_actions.request_tag_context
 
     def request_context(service: str, action: str, body: bytes, params: Mapping[str, Any]) -> dict[str, Any]:
         context: dict[str, Any] = original(service, action, body, params)
         if action == "cloudwatch:PutMetricData" and (namespace := metric_namespace(body)):
             context["cloudwatch:namespace"] = namespace
+        if action == "events:PutEvents" and (source := event_source(body)):
+            context["events:source"] = source
         return context
 
     iam_actions.request_tag_context = request_context
@@ -50,6 +54,13 @@ def metric_namespace(body: bytes) -> str | None:
         return parse_qs(body.decode(errors="replace")).get("Namespace", [None])[0]
     namespace = json.loads(body).get("Namespace")
     return namespace if isinstance(namespace, str) else None
+
+
+def event_source(body: bytes) -> str | None:
+    """The source of the entries of a PutEvents request, where all have the same."""
+    sources = {entry.get("Source") for entry in json.loads(body).get("Entries", [])}
+    source = sources.pop() if len(sources) == 1 else None
+    return source if isinstance(source, str) else None
 
 
 def name_the_log_stream() -> None:

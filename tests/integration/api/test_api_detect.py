@@ -249,12 +249,20 @@ def test_a_champion_whose_endpoint_is_away(detect: Any, sagemaker: Stubber, cham
     ],
 )
 def test_a_model_that_fails(
-    detect: Any, sagemaker: Stubber, champion: str, code: str, status: int, ours: str
+    detect: Any,
+    sagemaker: Stubber,
+    champion: str,
+    code: str,
+    status: int,
+    ours: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     sagemaker.add_client_error("invoke_endpoint", code, "secret text of the SDK", 400)
     answer = detect()
     assert (answer.status, answer.error["code"]) == (status, ours)
     assert "secret" not in str(answer.body)
+    # What ModelErrorsAlarm looks at; what is our own fault is an error of the API.
+    assert ('"ModelErrors":[1.0]' in capsys.readouterr().out) == (status != 500)
 
 
 def test_a_model_that_does_not_answer_in_time(

@@ -14,6 +14,7 @@ from local.background import Connection, down, up
 from local.images import DEFAULT_IMAGES
 
 API_ID = "abcd1234"
+QUEUES = ("Intake", "Judge")
 KEYS = {
     "Datasets": ("dataset", "S", None, None),
     "Runs": ("dataset", "S", "run", "S"),
@@ -71,6 +72,9 @@ def stack(aws: None, local_aws: Connection, monkeypatch: pytest.MonkeyPatch) -> 
     resources: dict[str, object] = {
         bucket: {"Type": "AWS::S3::Bucket"} for bucket in ("Uploads", "Artifacts")
     }
+    for queue in QUEUES:
+        resources[f"{queue}DeadLetters"] = {"Type": "AWS::SQS::Queue"}
+        resources[f"{queue}Queue"] = {"Type": "AWS::SQS::Queue"}
     for table, (hash_key, hash_type, range_key, range_type) in KEYS.items():
         keys = [(hash_key, hash_type, "HASH"), *([(range_key, range_type, "RANGE")] if range_key else [])]
         resources[table] = {

@@ -328,6 +328,19 @@ class TestPolicyConditions:
         with pytest.raises(ClientError, match="not authorized"):
             cloudwatch.put_metric_data(Namespace="Other", MetricData=data)
 
+    def test_events_are_allowed_by_source(self, aws: Any) -> None:
+        allow = {
+            "Effect": "Allow",
+            "Action": "events:PutEvents",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"events:source": "mine"}},
+        }
+        events = aws.client("events", aws.user(allow))
+        entry = {"Source": "mine", "DetailType": "d", "Detail": "{}"}
+        assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
+        with pytest.raises(ClientError, match="not authorized"):
+            events.put_events(Entries=[entry, entry | {"Source": "another"}])
+
     def test_log_groups_are_allowed_by_the_arn_with_a_star(self, aws: Any, named: Any) -> None:
         group = named("group")
         logs = aws.client("logs")

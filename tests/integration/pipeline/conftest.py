@@ -28,6 +28,7 @@ from nestbox.gateways.job_logs import TRAINING_GROUP, JobLogs
 from nestbox.gateways.trainings import Trainings
 from nestbox.gateways.uploads import Uploads
 from nestbox.prep_summary import PrepSummary
+from nestbox.rules.announcements import Announcement
 from nestbox.settings import (
     DetectorKind,
     IntakeSettings,
@@ -38,8 +39,10 @@ from nestbox.settings import (
     StartTrainingSettings,
     UpdateEndpointSettings,
 )
+from nestbox.steps.announce import Announce
 from nestbox.steps.intake import Intake
 from nestbox.steps.judge import Judge
+from nestbox.steps.overdue import OverdueRuns
 from nestbox.steps.reconcile import Reconcile
 from nestbox.steps.record_run import RecordRun
 from nestbox.steps.start_run import StartRun
@@ -58,9 +61,11 @@ ENVIRONMENT = {
     "TOKENS_TABLE": "Tokens",
     "POWERTOOLS_TRACE_DISABLED": "true",
     "POWERTOOLS_SERVICE_NAME": "tests",
+    "POWERTOOLS_METRICS_NAMESPACE": "Nestbox/tests",
 }
 UPLOADS, ARTIFACTS = "uploads", "artifacts"
 SETTLE, TRAINING, RECORD, JUDGE, ENDPOINT = "settle", "training", "record", "judge", "endpoint"
+PREPARE_MAX_SECONDS, TRAINING_MAX_SECONDS, GRACE_SECONDS = 1200, 3600, 600
 ROLE = "arn:aws:iam::000000000000:role/nestbox-training"
 _SESSION = botocore.session.get_session()
 
@@ -117,6 +122,39 @@ class FakeQueues:
 
     def lose_all(self) -> None:
         self.waiting.clear()
+
+
+class FakeAnnouncing:
+    """What people and programs were told."""
+
+    def __init__(self) -> None:
+        self.told: list[Announcement] = []
+        self.broken = False
+
+    def publish(self, announcement: Announcement) -> None:
+        if self.broken:
+            raise refusal("Publish", "InternalErrorException", "try again")
+        self.told.append(announcement)
+
+    @property
+    def events(self) -> list[tuple[str, str]]:
+        """Run and event of each announcement."""
+        return [(one.run, one.event.value) for one in self.told]
+
+
+class FakeEventBridge:
+    """Takes events, or says that it did not. (moto's own needs a library that nothing else here needs.)"""
+
+    def __init__(self, *, takes: bool = True) -> None:
+        self._takes = takes
+        self.entries: list[dict] = []
+
+    def put_events(self, **request: object) -> dict:
+        check("events", "PutEvents", request)
+        if not self._takes:
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": ""}]}
+        self.entries += request["Entries"]
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
 
 
 class _Pages:
@@ -250,6 +288,14 @@ class FakeSageMaker:
         if request["TrainingJobName"] not in self.trainings:
             raise refusal("DescribeTrainingJob", "ValidationException", "Requested resource not found.")
         return self.trainings[request["TrainingJobName"]]
+
+    def stop_training_job(self, **request: object) -> dict:
+        self._begin("StopTrainingJob", request)
+        job = self.trainings.get(request["TrainingJobName"])
+        if job is None or job["TrainingJobStatus"] != "InProgress":
+            raise refusal("StopTrainingJob", "ValidationException", "The request was rejected")
+        job["TrainingJobStatus"] = "Stopping"
+        return {}
 
     def create_model(self, **request: object) -> dict:
         self._begin("CreateModel", request)
@@ -386,7 +432,7 @@ class World:
                 base_network="nestbox-small" if self.kind is DetectorKind.NESTBOX else "resnet-50",
                 training_role_arn=ROLE,
                 training_instance_type="ml.m5.large",
-                training_max_seconds=3600,
+                training_max_seconds=TRAINING_MAX_SECONDS,
             ),
             artifacts,
             jobs,
@@ -402,9 +448,23 @@ class World:
         self.update_endpoint = UpdateEndpoint(
             UpdateEndpointSettings(SETTLE, "ml.m5.large"), Endpoints(self.sagemaker), self.queues, self.clock
         )
-        self.reconcile = Reconcile(
-            ReconcileSettings(SETTLE, TRAINING, RECORD, JUDGE, ENDPOINT), self.queues, self.clock
+        self.announcing = FakeAnnouncing()
+        self.announce = Announce(self.announcing, self.clock)
+        reconcile = ReconcileSettings(
+            SETTLE,
+            TRAINING,
+            RECORD,
+            JUDGE,
+            ENDPOINT,
+            "queue",
+            "definition",
+            PREPARE_MAX_SECONDS,
+            TRAINING_MAX_SECONDS,
+            GRACE_SECONDS,
+            "topic",
         )
+        overdue = OverdueRuns(reconcile, jobs, trainings, Endpoints(self.sagemaker), self.queues, self.clock)
+        self.reconcile = Reconcile(reconcile, self.queues, overdue, self.announce, self.clock)
 
     # -- people
 
@@ -645,3 +705,9 @@ def sqs_event(*bodies: str) -> dict:
 def make_sqs_event() -> Callable[..., dict]:
     """Makes the event that Lambda hands to a function that reads a queue."""
     return sqs_event
+
+
+@pytest.fixture
+def new_event_bridge() -> Callable[..., FakeEventBridge]:
+    """Makes the EventBridge of a test."""
+    return FakeEventBridge

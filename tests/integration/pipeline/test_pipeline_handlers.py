@@ -11,7 +11,10 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from nestbox import events
+from nestbox.errors import NestboxError
+from nestbox.gateways.announcing import Announcing
 from nestbox.gateways.uploads import Uploads
+from nestbox.steps.announce import Announce
 from nestbox.tables import find_dataset, get_run
 
 FUNCTIONS = Path(__file__).parents[3] / "functions"
@@ -94,11 +97,76 @@ def test_intake_notes_uploads_and_fails_only_what_is_bad(queue, monkeypatch, mak
     assert (metrics["RejectedUploads"], metrics["Uploads"]) == ([1.0], [1.0] * 7)
 
 
-def test_reconcile_looks_at_what_is_unfinished(world, queue):
+SCHEDULED = STATE_CHANGE | {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
+
+
+@pytest.fixture
+def topic(monkeypatch):
+    """An SNS topic, and what a queue that subscribes to it has got."""
+    sns, sqs = boto3.client("sns", region_name="us-east-1"), boto3.client("sqs", region_name="us-east-1")
+    arn = sns.create_topic(Name="runs")["TopicArn"]
+    url = sqs.create_queue(QueueName="told")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
+    monkeypatch.setenv("RUN_TOPIC_ARN", arn)
+
+    def told():
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(message["Body"]) for message in messages]
+
+    return SimpleNamespace(arn=arn, sns=sns, told=told)
+
+
+@pytest.fixture
+def reconcile_environment(queue, topic, monkeypatch):
+    """What template.yaml tells reconcile beside the queues."""
+    settings = {
+        "BATCH_JOB_QUEUE": "queue",
+        "PREPARE_JOB_DEFINITION": "definition",
+        "PREPARE_MAX_SECONDS": "14400",
+        "TRAINING_MAX_SECONDS": "86400",
+        "GRACE_SECONDS": "7200",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_reconcile_looks_at_what_is_unfinished(world, queue, reconcile_environment, capsys):
     run = world.run_to_training()
-    event = STATE_CHANGE | {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
-    assert load("reconcile").handler(event, CONTEXT) == {"runs": 1, "datasets": 0}
+    done = load("reconcile").handler(SCHEDULED, CONTEXT)
+    assert (done["runs"], done["datasets"], done["stuck"], done["troubles"]) == (1, 0, 0, [])
     assert queue.bodies() == [{"run": run}]
+    assert metrics_of(capsys)["StuckRuns"] == [0.0]
+
+
+def test_the_end_of_a_run_reaches_the_topic_and_eventbridge(world, topic, new_event_bridge, monkeypatch):
+    run = world.run_to_end([0.9])
+    change = {
+        "eventName": "MODIFY",
+        "dynamodb": {"Keys": {"dataset": {"S": "birds"}, "run": {"S": run}}, "SequenceNumber": "1"},
+    }
+    module, events_told = load("announce"), new_event_bridge()
+    step = Announce(Announcing(topic.sns, events_told, topic.arn))
+    monkeypatch.setattr(module, "_step", lambda: step)
+    assert module.handler({"Records": [change, change]}, CONTEXT) == {"announced": 1}
+    assert module.handler({"Records": [change]}, CONTEXT) == {"announced": 0}
+
+    [event], [notification] = events_told.entries, topic.told()
+    assert (event["Source"], event["DetailType"]) == ("nestbox.run", "Run promoted")
+    assert event["Detail"] == notification["Message"]
+    detail = json.loads(event["Detail"])
+    assert (detail["id"], detail["command"]) == (f"{run}/4", "nestbox rollback birds")
+    assert notification["Subject"] == "Nestbox: birds: a new model serves"
+    assert notification["MessageAttributes"]["event"]["Value"] == "promoted"
+
+
+def test_what_eventbridge_does_not_take_stays_unannounced(world, topic, new_event_bridge):
+    run = world.run_to_end([0.9])
+    announce = Announce(Announcing(topic.sns, new_event_bridge(takes=False), topic.arn))
+    with pytest.raises(NestboxError, match="InternalFailure"):
+        announce.look(run)
+    assert get_run(run).unannounced == "1"
+    assert topic.told() == []
 
 
 def test_judge_is_a_lambda_function(world, queue, make_sqs_event, caplog):

@@ -18,6 +18,7 @@ FUNCTIONS = [
         "judge",
         "update_endpoint",
         "reconcile",
+        "announce",
     )
 ]
 RANK = {"rules": 1, "rows": 2, "gateways": 2, "steps": 3}
@@ -42,9 +43,11 @@ ALLOWED_ANYWHERE = {
     "pydantic",
     "pynamodb",
     "mypy_boto3_batch",
+    "mypy_boto3_events",
     "mypy_boto3_logs",
     "mypy_boto3_s3",
     "mypy_boto3_sagemaker",
+    "mypy_boto3_sns",
     "mypy_boto3_sqs",
 }
 

@@ -148,3 +148,17 @@ class ReconcileSettings:
     record_queue_url: str
     judge_queue_url: str
     endpoint_queue_url: str
+    batch_job_queue: str
+    prepare_job_definition: str
+    prepare_max_seconds: int
+    training_max_seconds: int
+    grace_seconds: int
+    """How much longer than its jobs may take a run may stand in one state."""
+    run_topic_arn: str
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnounceSettings:
+    """Of the function that tells how runs ended."""
+
+    run_topic_arn: str

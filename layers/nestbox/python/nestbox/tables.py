@@ -20,7 +20,7 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UnicodeSetAttribute,
 )
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
 from nestbox.errors import NoSuchDatasetError, NoSuchRunError, SettingsError
@@ -153,6 +153,17 @@ class UnfinishedIndex(GlobalSecondaryIndex["RunRow"]):
     run = UnicodeAttribute(range_key=True)
 
 
+class UnannouncedIndex(GlobalSecondaryIndex["RunRow"]):
+    """The runs with an end that nobody has been told of yet (sparse)."""
+
+    class Meta:
+        index_name = "unannounced"
+        projection = KeysOnlyProjection()
+
+    unannounced = UnicodeAttribute(hash_key=True)
+    run = UnicodeAttribute(range_key=True)
+
+
 class RunRow(Model):
     """One run."""
 
@@ -166,6 +177,10 @@ class RunRow(Model):
     unfinished = UnicodeAttribute(null=True)
     """"1" exactly while the run has not ended: the key of the sparse index."""
     history: ListAttribute[Transition] = ListAttribute(of=Transition)
+    unannounced = UnicodeAttribute(null=True)
+    """"1" from the write that ends the run until its end has been announced: the key of the sparse index."""
+    announced = NumberAttribute(null=True)
+    """How many transitions of the history were there when its ends were last announced."""
     created_at = UnicodeAttribute()
     updated_at = UnicodeAttribute()
     code_version = UnicodeAttribute(null=True)
@@ -209,6 +224,7 @@ class RunRow(Model):
     failure = Failure(null=True)
 
     unfinished_index = UnfinishedIndex()
+    unannounced_index = UnannouncedIndex()
 
 
 class EpochRow(Model):

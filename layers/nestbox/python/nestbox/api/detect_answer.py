@@ -13,7 +13,7 @@ from nestbox.api.application import to_json
 from nestbox.api.boxes import Wanted
 from nestbox.api.detection import Detected, Detector
 from nestbox.api.drawing import draw
-from nestbox.api.errors import NotAnImageError
+from nestbox.api.errors import ModelAnswerError, ModelFailedError, ModelUnavailableError, NotAnImageError
 from nestbox.api.picture import Picture, check_size, check_type, read_picture
 
 
@@ -31,7 +31,11 @@ class DetectAnswer:
         """The answer; raises the errors of ``nestbox.api.errors``."""
         check_type(event.headers.get("content-type"))
         picture = self._read_picture(_body(event))
-        detected = self._detect(dataset, picture, wanted)
+        try:
+            detected = self._detect(dataset, picture, wanted)
+        except (ModelFailedError, ModelAnswerError, ModelUnavailableError):
+            self._metrics.add_metric("ModelErrors", MetricUnit.Count, 1)
+            raise
         self._logger.info(
             "detected",
             dataset=detected.dataset,

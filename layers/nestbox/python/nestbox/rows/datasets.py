@@ -100,6 +100,15 @@ def start_run(row: DatasetRow, run: RunRow, now: datetime, last_change_at: datet
         transaction.update(row, actions, condition=_stands_as(row))
 
 
+def release(row: DatasetRow) -> None:
+    """Take a run that has ended (or is gone) off the dataset that it still holds; raises LostRaceError."""
+    with races_told(f"dataset {row.dataset}"):
+        row.update(
+            actions=[DatasetRow.active_run.remove(), DatasetRow.revision.add(1)],
+            condition=DatasetRow.active_run == row.active_run,
+        )
+
+
 def reject_uploads(found: Sequence[Notice], now: datetime) -> list[Notice]:
     """Add defects of uploads that belong to no dataset to the row ``_rejected``; raises LostRaceError.
 

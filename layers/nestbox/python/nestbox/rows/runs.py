@@ -57,6 +57,15 @@ def note(row: RunRow, actions: Sequence[Action]) -> None:
         row.update(actions=list(actions), condition=RunRow.state == row.state)
 
 
+def mark_announced(row: RunRow) -> None:
+    """Note that the ends in the run's history, as read, have been told; raises LostRaceError."""
+    with races_told(f"run {row.run}"):
+        row.update(
+            actions=[RunRow.unannounced.remove(), RunRow.announced.set(len(row.history))],
+            condition=RunRow.revision == row.revision,
+        )
+
+
 def move(
     row: RunRow,
     to: State,
@@ -146,6 +155,7 @@ def _transition(
         RunRow.updated_at.set(at),
         RunRow.history.set(RunRow.history.append([step])),
         RunRow.timings.set(timings),
+        *([RunRow.unannounced.set("1")] if has_ended(to) else []),
         *_sets(RunRow, facts),
     ]
 

@@ -42,13 +42,18 @@ class NotDeployed:
     """Whether the endpoint never served anything and is to be deleted."""
 
 
+def is_moving(endpoint: Endpoint) -> bool:
+    """Whether SageMaker is still taking the endpoint from one configuration to another."""
+    return endpoint.status in _MOVING
+
+
 def decide_deploying(
     endpoint: Endpoint | None, config: str, *, asked_at: datetime | None, now: datetime
 ) -> Deploying | NotDeployed:
     """``config`` is this run's; ``asked_at`` is when SageMaker was asked to deploy it, None for never."""
     if endpoint is None:
         return Deploying.CREATE
-    if endpoint.status in _MOVING:
+    if is_moving(endpoint):
         return Deploying.WAIT
     why = endpoint.failure_reason or "SageMaker gives no reason; see the endpoint's log"
     if endpoint.status == "InService":

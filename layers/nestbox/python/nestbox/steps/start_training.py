@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from nestbox import bucket_layout, names, timestamps
-from nestbox.errors import AwsRefusedError, UntrainableError
+from nestbox.errors import AwsRefusedError, LostRaceError, UntrainableError
 from nestbox.events import run_message
 from nestbox.gateways.artifacts import Artifacts
 from nestbox.gateways.batch_jobs import BatchJobs
@@ -26,7 +26,7 @@ from nestbox.rules.preparing import (
 )
 from nestbox.rules.training_request import Champion, training_request
 from nestbox.settings import StartTrainingSettings
-from nestbox.states import State
+from nestbox.states import State, has_ended
 from nestbox.steps.endings import end_run
 from nestbox.steps.preparation import find_jobs, stop_jobs, submit_jobs
 from nestbox.tables import RunRow, find_run, get_dataset, get_run, plain_map
@@ -112,25 +112,31 @@ class StartTraining:
         except AwsRefusedError as error:
             return self._fail(row, "the training job was refused", str(error), summary)
         started_from = f" from the weights of {champion.run}" if champion else ""
-        runs.move(
-            row,
-            State.TRAINING,
-            by=BY,
-            why=f"{summary.train_images} images prepared{started_from}",
-            now=self._clock(),
-            facts={
-                **_counts(summary),
-                "training_job": names.training_job_name(row.run),
-                "hyperparameters": wanted,
-                "previous_run": champion.run if champion else None,
-                "gate": asdict(Limits.from_config(summary.config["gate"])),
-            },
-            dataset_facts={
-                "classes": summary.classes,
-                "last_prepared_run": row.run,
-                **_choices(summary),
-            },
-        )
+        try:
+            runs.move(
+                row,
+                State.TRAINING,
+                by=BY,
+                why=f"{summary.train_images} images prepared{started_from}",
+                now=self._clock(),
+                facts={
+                    **_counts(summary),
+                    "training_job": names.training_job_name(row.run),
+                    "hyperparameters": wanted,
+                    "previous_run": champion.run if champion else None,
+                    "gate": asdict(Limits.from_config(summary.config["gate"])),
+                },
+                dataset_facts={
+                    "classes": summary.classes,
+                    "last_prepared_run": row.run,
+                    **_choices(summary),
+                },
+            )
+        except LostRaceError:
+            # Whoever ended the run meanwhile did not see the job that has just been made.
+            if has_ended(runs.state_of(get_run(row.run))):
+                self._trainings.stop(names.training_job_name(row.run))
+            raise
         self._queues.send(
             settings.record_queue_url, run_message(row.run, follow=True), settings.follow_seconds
         )

@@ -1,0 +1,1 @@
+"""Parts of ``make bench-runs`` that make what they measure, on the local AWS."""

@@ -1,0 +1,241 @@
+"""Every way to be stuck, and how reconcile ends it."""
+
+import pytest
+from botocore.exceptions import ClientError
+from nestbox.errors import LostRaceError
+from nestbox.rows import runs
+from nestbox.states import State
+from nestbox.tables import DatasetRow, RunRow, get_dataset, get_run
+
+from benchmarks.runs.reading import reads_counted
+
+HOUR = 3600
+
+
+@pytest.fixture
+def started(world):
+    """A world, and its run that prepares."""
+    world.upload("datasets/birds/a.jpg")
+    world.pump(62)
+    return world, get_dataset("birds").active_run
+
+
+def reconcile(world):
+    done = world.reconcile.look()
+    world.pump()
+    return done
+
+
+def test_a_run_within_its_deadline_is_looked_at_and_no_more(started):
+    world, run = started
+    world.clock.advance(HOUR)
+    assert reconcile(world).stuck == 0
+    assert get_run(run).state == "PREPARING"
+
+
+def test_a_preparation_that_never_ends_is_ended_with_its_jobs(started):
+    world, run = started
+    world.clock.advance(2 * HOUR)
+    done = reconcile(world)
+    assert (done.stuck, done.runs, done.troubles) == (1, 0, [])
+    row = get_run(run)
+    assert (row.state, row.failure.stage) == ("FAILED", "prepare")
+    assert f"the Batch job {run}-prepare" in row.failure.reason
+    assert "RUNNABLE" in row.failure.reason
+    assert row.history[-1].by == "reconcile"
+    [(_, reason)] = world.batch.terminated
+    assert reason == row.failure.reason
+    assert get_dataset("birds").active_run is None
+    assert reconcile(world).stuck == 0
+
+
+def test_a_training_that_never_ends_is_stopped(world):
+    run = world.run_to_training()
+    world.clock.advance(2 * HOUR)
+    assert reconcile(world).stuck == 0, "training may take its time"
+    world.clock.advance(HOUR)
+    reconcile(world)
+    assert world.sagemaker.trainings[run]["TrainingJobStatus"] == "Stopping"
+    assert (get_run(run).state, get_run(run).failure.stage) == ("FAILED", "training")
+
+
+def test_a_training_job_that_a_crash_left_unnoted_is_stopped_too(started):
+    world, run = started
+    world.finish_preparation(run)
+    world.sagemaker.create_training_job(
+        TrainingJobName=run,
+        RoleArn="arn:aws:iam::000000000000:role/training",
+        OutputDataConfig={"S3OutputPath": "s3://artifacts/"},
+    )
+    world.clock.advance(2 * HOUR)
+    world.reconcile.look()
+    assert world.sagemaker.trainings[run]["TrainingJobStatus"] == "Stopping"
+
+
+def test_a_run_that_ends_while_its_training_job_is_made_leaves_no_job_running(started):
+    world, run = started
+    world.finish_preparation(run)
+    create = world.sagemaker.create_training_job
+
+    def create_while_somebody_cancels(**request):
+        runs.end(get_run(run), State.CANCELLED, by="test", why="test", now=world.clock())
+        return create(**request)
+
+    world.sagemaker.create_training_job = create_while_somebody_cancels
+    with pytest.raises(LostRaceError):
+        world.start_training.look(run)
+    assert world.sagemaker.trainings[run]["TrainingJobStatus"] == "Stopping"
+
+
+def test_a_lost_race_about_a_run_that_goes_on_stops_nothing(started):
+    world, run = started
+    world.finish_preparation(run)
+    create = world.sagemaker.create_training_job
+
+    def create_while_the_same_look_comes_twice(**request):
+        create(**request)
+        world.sagemaker.create_training_job = create
+        world.start_training.look(run)
+
+    world.sagemaker.create_training_job = create_while_the_same_look_comes_twice
+    with pytest.raises(LostRaceError):
+        world.start_training.look(run)
+    assert get_run(run).state == "TRAINING"
+    assert world.sagemaker.trainings[run]["TrainingJobStatus"] == "InProgress"
+
+
+def test_a_run_that_nobody_judges_ends(world):
+    run = world.run_to_training()
+    world.finish_training(run, [0.5])
+    world.record_run.look(run)
+    world.queues.lose_all()
+    world.clock.advance(3 * HOUR)
+    world.reconcile.look()
+    row = get_run(run)
+    assert (row.state, row.failure.stage) == ("FAILED", "evaluation")
+    assert "nestbox redrive" in row.failure.reason
+
+
+class TestDeploying:
+    @pytest.fixture
+    def deploying(self, world):
+        run = world.run_to_training()
+        world.finish_training(run, [0.5])
+        world.record_run.look(run)
+        world.judge.look(run)
+        assert get_run(run).state == "DEPLOYING"
+        world.queues.lose_all()
+        return world, run
+
+    def test_a_deployment_that_never_began_ends(self, deploying):
+        world, run = deploying
+        world.clock.advance(HOUR)
+        assert world.reconcile.look().stuck == 1
+        assert get_run(run).failure.stage == "deploy"
+
+    @pytest.mark.parametrize("come_to_serve", [False, True])
+    def test_a_run_whose_model_may_come_to_serve_is_not_ended(self, deploying, come_to_serve):
+        world, run = deploying
+        world.update_endpoint.look(run)
+        if come_to_serve:
+            world.sagemaker.settle_endpoint("nestbox-birds")
+        world.clock.advance(HOUR)
+        done = world.reconcile.look()
+        assert (done.stuck, done.runs) == (1, 1), "told as stuck, and looked at"
+        assert get_run(run).state == "DEPLOYING"
+        world.sagemaker.settle_endpoint("nestbox-birds")
+        world.pump()
+        assert get_run(run).state == "SERVED"
+
+
+def test_a_batch_job_that_batch_has_forgotten_is_submitted_again(started):
+    world, run = started
+    world.batch.jobs.clear()
+    world.clock.advance(61)
+    reconcile(world)
+    [job] = world.jobs_of(run)
+    assert get_run(run).prepare_job_id == job["jobId"]
+
+
+def test_a_training_job_that_is_gone_ends_the_run(world):
+    run = world.run_to_training()
+    world.sagemaker.trainings.clear()
+    world.queues.lose_all()
+    reconcile(world)
+    assert get_run(run).state == "FAILED"
+    assert "no training job" in get_run(run).failure.reason
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_dataset_that_a_run_holds_which_is_over_is_freed(started, gone):
+    """As after a table was restored, or edited by hand."""
+    world, run = started
+    row = get_run(run)
+    if gone:
+        row.delete()
+    else:
+        runs.end(row, State.CANCELLED, by="test", why="test", now=world.clock())
+        DatasetRow("birds").update(actions=[DatasetRow.active_run.set(run)])
+    world.upload("datasets/birds/b.jpg")
+    world.clock.advance(200)
+    assert reconcile(world).troubles == []
+    reconcile(world)
+    world.pump(62)
+    assert get_dataset("birds").active_run not in (None, run)
+
+
+def test_uploads_that_wait_with_no_run_and_no_message_are_settled(started):
+    world, run = started
+    world.upload("datasets/birds/b.jpg")
+    runs.end(get_run(run), State.CANCELLED, by="test", why="test", now=world.clock())
+    # Whoever ended it crashed before asking for the dataset to be settled.
+    world.queues.lose_all()
+    world.clock.advance(61)
+    assert reconcile(world).datasets == 1
+    assert get_dataset("birds").active_run is not None
+
+
+def test_one_row_that_cannot_be_dealt_with_costs_no_other(world):
+    bad = world.run_to_training("bad", "datasets/bad/a.jpg")
+    good = world.run_to_training("good", "datasets/good/a.jpg")
+    RunRow("bad", bad).update(actions=[RunRow.state.set("NO_STATE")])
+    world.queues.lose_all()
+    done = world.reconcile.look()
+    assert [trouble.split(":")[0] for trouble in done.troubles] == [f"run {bad}"]
+    assert "NO_STATE" in done.troubles[0]
+    assert [body for _, _, body in world.queues.waiting if good in body]
+
+
+def test_a_batch_that_refuses_to_stop_a_job_is_asked_again(started):
+    world, run = started
+    terminate = world.batch.terminate_job
+    world.clock.advance(2 * HOUR)
+
+    def refuse(**request):
+        raise ClientError({"Error": {"Code": "ServerException", "Message": "later"}}, "TerminateJob")
+
+    world.batch.terminate_job = refuse
+    done = world.reconcile.look()
+    assert (done.stuck, len(done.troubles)) == (1, 1)
+    assert get_run(run).state == "PREPARING", "ended only when its jobs are"
+    world.batch.terminate_job = terminate
+    world.reconcile.look()
+    assert get_run(run).state == "FAILED"
+
+
+def test_a_pass_reads_the_unfinished_runs_alone_however_many_have_ended(world):
+    for number in range(4):
+        world.run_to_training(f"cats-{number}", f"datasets/cats-{number}/a.jpg")
+    with reads_counted() as before:
+        assert world.reconcile.look().runs == 4
+    ended = world.run_to_end([0.9])
+    world.announce.look(ended)
+    with RunRow.batch_write() as batch:
+        for number in range(50):
+            row = get_run(ended)
+            row.run = f"birds-20251124{number:06}-1a2b"
+            batch.save(row)
+    with reads_counted() as after:
+        assert world.reconcile.look().runs == 4
+    assert (after.requests, after.items) == (before.requests, before.items)
+    assert after.items == 4
