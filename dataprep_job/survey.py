@@ -146,6 +146,12 @@ class Survey:
         count: int = self.catalogue.one(query, (first_id, last_id - 1))
         return count
 
+    def bytes_planned(self) -> int:
+        """How large the files of all planned pictures are together."""
+        query = "SELECT coalesce(sum(size), 0) FROM plan JOIN files ON path = image"
+        size: int = self.catalogue.one(query)
+        return size
+
     def sources(self) -> list[AnnotationSource]:
         """Where annotations were read from, those with most pictures first, at most `SOURCES_LISTED`."""
         rows = self.catalogue.database.execute(
