@@ -15,6 +15,7 @@ import cv2
 
 from dataprep_job.archive_source import open_archives
 from dataprep_job.changes import Changes, changes
+from dataprep_job.collector import seldom_collecting
 from dataprep_job.defect_groups import group_defects, left_out
 from dataprep_job.defects import Defect
 from dataprep_job.errors import FileGoneError
@@ -126,6 +127,7 @@ def check_folder(path: Path, say: Say = say_nothing) -> CheckReport:
     return check(open_archives(FolderSource(path)), say=say)
 
 
+@seldom_collecting()
 def check(source: FileSource, earlier: Earlier | None = None, say: Say = say_nothing) -> CheckReport:
     """Check a dataset from any source; `earlier` is what a previous preparation decided."""
     examination = Examination(survey(source, earlier or Earlier()), say)

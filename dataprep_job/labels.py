@@ -94,8 +94,7 @@ class Edges(NamedTuple):
                 return self
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """One labelled object, and where that was said."""
 
     name: str

@@ -22,6 +22,7 @@ from dataprep_job.check import (
     open_all,
 )
 from dataprep_job.class_list import classes_from_json, classes_to_json
+from dataprep_job.collector import seldom_collecting
 from dataprep_job.errors import SourceError
 from dataprep_job.file_source import FileSource
 from dataprep_job.held_out import HeldOutImage, absent_held_out, held_out_from_jsonl, held_out_line
@@ -78,6 +79,7 @@ class Order:
     jobs: int | None = None
 
 
+@seldom_collecting()
 def prepare(order: Order, say: Say) -> PrepSummary:
     """Read, check, split, pack and report one dataset.
 

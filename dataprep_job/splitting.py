@@ -223,4 +223,5 @@ def _planned(
 ) -> tuple[str, int, int, str, float, Split | None, Split | None]:
     path, record, named = image
     group = group_of(path)
-    return path, record, record_id(path), group, share_of(photo_of(path) or group), named, named
+    photo = photo_of(path) if ".rf." in path else None
+    return path, record, record_id(path), group, share_of(photo or group), named, named

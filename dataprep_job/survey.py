@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from dataprep_job.agreement import LabelledBox, say_the_same
 from dataprep_job.catalogue import RECORD_COLUMNS, RECORD_WIDTH, Catalogue
 from dataprep_job.class_list import append_classes, normal_name
+from dataprep_job.collector import seldom_collecting
 from dataprep_job.configuration import FILE_NAME, Configuration, read_configuration
 from dataprep_job.dataset_files import DatasetFiles
 from dataprep_job.defects import DefectLog, Place
@@ -213,6 +214,7 @@ class _Gathering:
         self.class_order.update(dict.fromkeys(names))
 
 
+@seldom_collecting()
 def survey(source: FileSource, earlier: Earlier) -> Survey:
     """Read a dataset's annotations and decide on classes and splits."""
     log = DefectLog()
