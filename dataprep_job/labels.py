@@ -7,7 +7,6 @@ and continuous: the left edge of the first pixel is 0, the right edge of the las
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from dataprep_job.defects import Place
@@ -102,8 +101,7 @@ class Box(NamedTuple):
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledImage:
+class LabelledImage(NamedTuple):
     """What one annotation says about one picture.
 
     Attributes:

@@ -46,8 +46,7 @@ class Earlier:
     held_out: Iterable[HeldOutImage] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedImage:
+class PlannedImage(NamedTuple):
     """One picture that is going to be opened.
 
     Attributes:
