@@ -8,10 +8,10 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataprep_job.archive_source import open_archives
 from dataprep_job.errors import DataPrepError, LocationError, SourceError
-from dataprep_job.evaluate import Comparison, Model, evaluate
 from dataprep_job.file_source import FolderSource, RangedSource
 from dataprep_job.prepare import Order, prepare
 from dataprep_job.progress import say_on_stdout
@@ -19,6 +19,9 @@ from dataprep_job.s3_client import S3Location, connect
 from dataprep_job.slices import merge, plan, prepare_slice
 from dataprep_job.snapshot_source import SnapshotSource
 from dataprep_job.storage import S3Storage, open_storage
+
+if TYPE_CHECKING:
+    from dataprep_job.evaluate import Comparison, Model
 
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 """What AWS Batch calls the number of an array job's child."""
@@ -35,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "evaluate":
+            # Drawing its page takes much that no other command needs, and their report is waited for.
+            from dataprep_job.evaluate import evaluate
+
             evaluate(_comparison(options), say_on_stdout)
         else:
             _COMMANDS[options.command](_order(options), options)
@@ -109,6 +115,8 @@ def _add_comparison(command: argparse.ArgumentParser) -> None:
 
 
 def _comparison(options: argparse.Namespace) -> Comparison:
+    from dataprep_job.evaluate import Comparison
+
     champion = None
     given = [address != NO_PREVIOUS for address in (options.champion_preparation, options.champion_answers)]
     if any(given):
@@ -128,6 +136,8 @@ def _comparison(options: argparse.Namespace) -> Comparison:
 
 
 def _model(answers: str, preparation: str) -> Model:
+    from dataprep_job.evaluate import Model
+
     return Model(open_storage(answers), open_storage(preparation), preparation)
 
 

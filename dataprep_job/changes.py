@@ -37,18 +37,27 @@ def changes(found: Survey) -> Changes | None:
     catalogue = found.catalogue
     if "previous" not in catalogue.known_schemas:
         return None
-    catalogue.database.execute("CREATE INDEX IF NOT EXISTS used_images ON used (image)")
-    kinds = {
-        "added": "FROM used LEFT JOIN previous.packed USING (image) WHERE packed.image IS NULL",
-        "removed": "FROM previous.packed LEFT JOIN used USING (image) WHERE used.image IS NULL",
-        "replaced": "FROM used JOIN previous.packed USING (image) WHERE used.digest != packed.digest",
-        "relabelled": "FROM used JOIN previous.packed USING (image) "
-        "WHERE used.digest = packed.digest AND used.label != packed.label",
-        "moved": "FROM used JOIN previous.packed USING (image) WHERE used.split != packed.split",
-        "unchanged": "FROM used JOIN previous.packed USING (image) "
-        "WHERE used.digest = packed.digest AND used.label = packed.label AND used.split = packed.split",
+    both = "FROM used JOIN previous.packed AS packed USING (image)"
+    is_other = {
+        "replaced": "used.digest != packed.digest",
+        "relabelled": "used.digest = packed.digest AND used.label != packed.label",
+        "moved": "used.split != packed.split",
     }
-    counts = {kind: catalogue.one(f"SELECT count(*) {query}") for kind, query in kinds.items()}
+    is_same = "used.digest = packed.digest AND used.label = packed.label AND used.split = packed.split"
+    # One pass over both tables: this is part of every run in which hardly anything changed.
+    sums = [f"count(CASE WHEN {condition} THEN 1 END)" for condition in (*is_other.values(), is_same)]
+    query = f"SELECT count(*), {', '.join(sums)} {both}"
+    found_again, *others, unchanged = catalogue.database.execute(query).fetchone()
+    counts = {
+        "added": catalogue.one("SELECT count(*) FROM used") - found_again,
+        "removed": catalogue.one("SELECT count(*) FROM previous.packed") - found_again,
+        **dict(zip(is_other, others, strict=True)),
+    }
+    queries = {
+        "added": "FROM used LEFT JOIN previous.packed USING (image) WHERE packed.image IS NULL",
+        "removed": "FROM previous.packed WHERE image NOT IN (SELECT image FROM used)",
+        **{kind: f"{both} WHERE {condition}" for kind, condition in is_other.items()},
+    }
     examples = {
         kind: [
             image
@@ -56,7 +65,8 @@ def changes(found: Survey) -> Changes | None:
                 f"SELECT image {query} ORDER BY image LIMIT {_EXAMPLES}"
             )
         ]
-        for kind, query in kinds.items()
-        if kind != "unchanged"
+        if counts[kind]
+        else []
+        for kind, query in queries.items()
     }
-    return Changes(**counts, examples=examples)
+    return Changes(**counts, unchanged=unchanged, examples=examples)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -14,12 +15,13 @@ import cv2
 
 from dataprep_job.archive_source import open_archives
 from dataprep_job.changes import Changes, changes
+from dataprep_job.collector import seldom_collecting
 from dataprep_job.defect_groups import group_defects, left_out
 from dataprep_job.defects import Defect
 from dataprep_job.errors import FileGoneError
 from dataprep_job.exhibits import Exhibit, PicturedImage, make_exhibits
 from dataprep_job.file_source import PREFETCH_BYTES, FileSource, FolderSource, read_many
-from dataprep_job.inspection import Photo, Treatment, inspect, is_reusable, recall
+from dataprep_job.inspection import Photo, Treatment, encode_photo, inspect, is_reusable, recall
 from dataprep_job.labels import Split
 from dataprep_job.ordered_map import ordered_map
 from dataprep_job.progress import Progress, Say, say_nothing
@@ -125,6 +127,7 @@ def check_folder(path: Path, say: Say = say_nothing) -> CheckReport:
     return check(open_archives(FolderSource(path)), say=say)
 
 
+@seldom_collecting()
 def check(source: FileSource, earlier: Earlier | None = None, say: Say = say_nothing) -> CheckReport:
     """Check a dataset from any source; `earlier` is what a previous preparation decided."""
     examination = Examination(survey(source, earlier or Earlier()), say)
@@ -321,6 +324,25 @@ def open_all(
         weight=lambda fetched: len(fetched[1]) if isinstance(fetched[1], bytes) else 0,
         budget=PREFETCH_BYTES,
     )
+
+
+def encode_all(
+    photos: deque[tuple[Photo, Split]], treatment: Treatment, jobs: int | None = None
+) -> Iterator[tuple[Photo, Split]]:
+    """Encode photos that were only checked so far, in order, on all CPUs (or `jobs`) at once.
+
+    The queue is emptied on the way, so that nothing stays in memory that was used.
+    """
+
+    def waiting() -> Iterator[tuple[Photo, Split]]:
+        while photos:
+            yield photos.popleft()
+
+    def encoded(item: tuple[Photo, Split]) -> tuple[Photo, Split]:
+        photo, split = item
+        return encode_photo(photo, treatment), split
+
+    return ordered_map(encoded, waiting(), jobs or cpu_count())
 
 
 def _batches(

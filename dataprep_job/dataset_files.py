@@ -273,8 +273,9 @@ class DatasetFiles:
     def decide(self, found: list[str], reference: str, place: Place) -> str | None:
         """The one picture found for a reference; None, with a defect, where there is none or several."""
         if len(found) == 1:
-            self.note_spelling(reference, found[0], place)
-            self.note_folder(reference, found[0], place)
+            if not f"/{found[0]}".endswith(f"/{reference}"):
+                self.note_spelling(reference, found[0], place)
+                self.note_folder(reference, found[0], place)
             return found[0]
         if found:
             several = ", ".join(found[:3])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from dataprep_job.defects import Defect, Place
 from dataprep_job.errors import FileGoneError, FileTooLargeError, SourceError
@@ -20,8 +19,7 @@ MAX_READ_BYTES = 256 << 20
 """How large a file may be that is read whole: photos, and annotations of one picture, are smaller."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """One file of a dataset.
 
     Attributes:

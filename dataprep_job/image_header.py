@@ -8,8 +8,7 @@ container specification, Microsoft's bitmap headers, Adobe TIFF 6.0.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dataprep_job.errors import PictureError
 
@@ -22,8 +21,7 @@ _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _SIZE_TOLERANCE = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
+class ImageHeader(NamedTuple):
     """Size as stored in the file, and the EXIF orientation (1 to 8) that turns it into what a person sees."""
 
     format: Format

@@ -13,7 +13,7 @@ from dataprep_job.errors import FileGoneError, PictureError
 from dataprep_job.image_header import Format, ImageHeader
 from dataprep_job.labels import Box, Edges
 from dataprep_job.packed_index import PackedImage
-from dataprep_job.photo import MAX_FILE_BYTES, check_header, decode, encode, mirror
+from dataprep_job.photo import MAX_FILE_BYTES, Pixels, check_header, decode, encode, mirror
 from dataprep_job.recordio import detection_label
 from dataprep_job.survey import PlannedImage
 from dataprep_job.thumbnail import thumbnail
@@ -41,6 +41,8 @@ class Treatment:
     """Reads the encoded picture that the previous preparation packed; None: nothing is taken over from it."""
     checksums: bool = False
     """Whether files are read to find out that they have not changed; otherwise their tag and size say so."""
+    encodes_later: bool = False
+    """Whether photos keep their files until `encode_photo` is called for them."""
 
 
 class ImageBox(NamedTuple):
@@ -84,6 +86,7 @@ class Photo:
         encoded: the JPEG to pack.
         mirrored: the same, left to right; only for the train split.
         thumbnail: a small JPEG for the report.
+        file: what is still to be encoded, see `Treatment.encodes_later`.
     """
 
     plan: PlannedImage
@@ -95,6 +98,7 @@ class Photo:
     encoded: Encoded = b""
     mirrored: Encoded = b""
     thumbnail: bytes = b""
+    file: bytes = b""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -128,20 +132,35 @@ def inspect(plan: PlannedImage, data: bytes | FileGoneError, treatment: Treatmen
             limit = f"The picture's file has {len(data) >> 20} MiB; {MAX_FILE_BYTES >> 20} MiB are allowed."
             raise PictureError("file.too-large", limit)
         header = check_header(data)
-        edge = treatment.resize or _CHECK_EDGE
-        pixels = decode(data, header, edge)
+        edge = None if treatment.encodes_later else treatment.resize
+        pixels = decode(data, header, edge or _CHECK_EDGE)
     except PictureError as error:
         return Photo(plan, digest, None, (), (Defect(error.code, Place(path), str(error)),))
     boxes, defects = check_boxes(plan, header, treatment.class_ids)
-    encoded = mirrored = small = b""
-    if boxes and treatment.resize is not None:
-        encoded = encode(pixels, treatment.quality)
-        if treatment.flip and plan.split == "train":
-            mirrored = encode(mirror(pixels), treatment.quality)
+    photo = Photo(plan, digest, header, tuple(boxes), tuple(defects), _label(boxes, header))
+    if boxes and treatment.encodes_later:
+        photo.file = data
+    elif boxes:
+        _encode(photo, pixels, treatment)
     if boxes and path in treatment.pictured:
-        small = thumbnail(pixels if treatment.resize else decode(data, header, 512))
-    label = _label(boxes, header)
-    return Photo(plan, digest, header, tuple(boxes), tuple(defects), label, encoded, mirrored, small)
+        photo.thumbnail = thumbnail(pixels if edge else decode(data, header, treatment.resize or 512))
+    return photo
+
+
+def encode_photo(photo: Photo, treatment: Treatment) -> Photo:
+    """Encode a photo that was only checked so far, and let go of its file. Safe in threads."""
+    if photo.file and photo.header is not None:
+        _encode(photo, decode(photo.file, photo.header, treatment.resize or _CHECK_EDGE), treatment)
+        photo.file = b""
+    return photo
+
+
+def _encode(photo: Photo, pixels: Pixels, treatment: Treatment) -> None:
+    if treatment.resize is None:
+        return
+    photo.encoded = encode(pixels, treatment.quality)
+    if treatment.flip and photo.plan.split == "train":
+        photo.mirrored = encode(mirror(pixels), treatment.quality)
 
 
 def is_reusable(plan: PlannedImage, treatment: Treatment) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, BinaryIO
@@ -60,8 +60,40 @@ class JsonEntry:
         return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+@dataclass(slots=True)
+class JsonRun:
+    """Elements of one array that follow each other on one line, decoded together."""
+
+    section: str | None
+    first: int
+    values: list[Any]
+    line: int
+
+    def entries(self) -> Iterator[JsonEntry]:
+        """The same, one by one."""
+        for index, value in enumerate(self.values, self.first):
+            yield JsonEntry(self.section, index, value, self.line)
+
+
+JsonPart = JsonEntry | JsonRun
+
+
 def json_entries(stream: BinaryIO) -> Iterator[JsonEntry]:
-    """Yield a file's entries in order, in memory bounded by the largest of them.
+    """Yield a file's entries in order, see `json_parts`."""
+    return entries_of(json_parts(stream))
+
+
+def entries_of(parts: Iterable[JsonPart]) -> Iterator[JsonEntry]:
+    """The entries of parts of a file."""
+    for part in parts:
+        if isinstance(part, JsonEntry):
+            yield part
+        else:
+            yield from part.entries()
+
+
+def json_parts(stream: BinaryIO) -> Iterator[JsonPart]:
+    """Yield a file's entries in order, many together where that is easy; memory does not grow with the file.
 
     NaN and Infinity are accepted as Python's json module does. UTF-8 (with or without a mark) and UTF-16 are
     read. Halves of surrogate pairs, which no text can hold, are replaced.
@@ -94,7 +126,7 @@ def decoded_line(line: str) -> Any:
     return value
 
 
-def _members(text: _Text) -> Iterator[JsonEntry]:
+def _members(text: _Text) -> Iterator[JsonPart]:
     line = text.line()
     text.at += 1
     if text.peek() == "}":
@@ -115,7 +147,7 @@ def _members(text: _Text) -> Iterator[JsonEntry]:
             return
 
 
-def _elements(text: _Text, section: str | None) -> Iterator[JsonEntry]:
+def _elements(text: _Text, section: str | None) -> Iterator[JsonPart]:
     line = text.line()
     text.at += 1
     if text.peek() == "]":
@@ -123,7 +155,18 @@ def _elements(text: _Text, section: str | None) -> Iterator[JsonEntry]:
         yield JsonEntry(section, None, [], line)
         return
     index = 0
+    may_have_runs = True
     while True:
+        if may_have_runs:
+            line = text.line()
+            values, is_end = text.simple_run()
+            may_have_runs = bool(values)
+            if values:
+                yield JsonRun(section, index, values, line)
+                index += len(values)
+            if is_end:
+                text.at += 1
+                return
         for value, line in text.simple_values():
             yield JsonEntry(section, index, value, line)
             index += 1
@@ -222,6 +265,33 @@ class _Text:
             if len(text) - at > (MAX_STRING if text[at] == '"' else MAX_VALUE):
                 raise self.error("A value is too large")
             self._fill()
+
+    def simple_run(self) -> tuple[list[Any], bool]:
+        """Decode and consume objects with a comma behind all at once, while that is easy.
+
+        Returns:
+            The values, none where it is not easy: the text at hand has line ends (each value has its own
+            line then), escapes, a mistake, or other values than objects. And whether the list ends here, at
+            the bracket that closes it.
+        """
+        text, at = self._text, self.at
+        end = text.rfind("},", at, max(at, len(text) - _MARGIN))
+        if self._has_escapes or self._has_lines or end < 0:
+            return [], False
+        try:
+            values, stop = _scan_once(f"[{text[at : end + 1]}]", 0)
+        except (StopIteration, ValueError, RecursionError):
+            return [], False
+        # A bracket before our own one closes the list.
+        is_end = stop < end + 3 - at
+        if is_end:
+            self.at = at + stop - 2
+        else:
+            comma = _COMMA.match(text, end + 1)
+            if comma is None or comma.end() == len(text):
+                return [], False
+            self.at = comma.end()
+        return values, is_end
 
     def simple_values(self) -> Iterator[tuple[Any, int]]:
         """Decode and consume values with a comma behind, and give their lines, while that is easy.

@@ -7,7 +7,6 @@ and continuous: the left edge of the first pixel is 0, the right edge of the las
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from dataprep_job.defects import Place
@@ -94,8 +93,7 @@ class Edges(NamedTuple):
                 return self
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """One labelled object, and where that was said."""
 
     name: str
@@ -103,8 +101,7 @@ class Box:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledImage:
+class LabelledImage(NamedTuple):
     """What one annotation says about one picture.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,6 +99,8 @@ class PackedIndex:
         self._database.close()
 
     def _flush(self) -> None:
+        # Neighbours lie on the same pages of the table.
+        self._waiting.sort(key=itemgetter(0))
         self._database.executemany(f"INSERT OR REPLACE INTO packed VALUES ({self._marks})", self._waiting)  # noqa: S608
         self._waiting.clear()
 

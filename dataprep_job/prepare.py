@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,8 +13,16 @@ from typing import Any, BinaryIO
 
 from nestbox.prep_summary import PrepSummary
 
-from dataprep_job.check import CheckReport, Examination, choose_pictured, class_ids, open_all
+from dataprep_job.check import (
+    CheckReport,
+    Examination,
+    choose_pictured,
+    class_ids,
+    encode_all,
+    open_all,
+)
 from dataprep_job.class_list import classes_from_json, classes_to_json
+from dataprep_job.collector import seldom_collecting
 from dataprep_job.errors import SourceError
 from dataprep_job.file_source import FileSource
 from dataprep_job.held_out import HeldOutImage, absent_held_out, held_out_from_jsonl, held_out_line
@@ -30,6 +39,11 @@ from dataprep_job.survey import Earlier, Survey, survey
 SUMMARY = "summary.json"
 MANY = 10_000
 """From so many pictures on, which take a while, a first report does not wait for them."""
+HELD_BYTES = 128 << 20
+"""Pictures from a network that are so large together stay in memory until all of them are checked.
+
+The report need not wait for their encoding then. Where they are many, encoding goes on beside the downloads.
+"""
 HELD_OUT = "held_out.jsonl"
 HELD_OUT_ABSENT = "held_out_absent.jsonl"
 """What earlier runs held out and this dataset lacks: it stays held out should it come back."""
@@ -65,6 +79,7 @@ class Order:
     jobs: int | None = None
 
 
+@seldom_collecting()
 def prepare(order: Order, say: Say) -> PrepSummary:
     """Read, check, split, pack and report one dataset.
 
@@ -82,6 +97,8 @@ def prepare(order: Order, say: Say) -> PrepSummary:
         with watch.stage("read"):
             found = read_dataset(order, say)
             treatment = packing_treatment(order, found, Path(folder))
+            if order.source.read_threads > 1 and found.bytes_planned() <= HELD_BYTES:
+                treatment = replace(treatment, encodes_later=True)
         if found.planned >= MANY:
             publish_first(order, found, say)
         examination = Examination(found, say, treatment)
@@ -194,7 +211,7 @@ class Preparation:
         photos: Iterable[tuple[Photo, Split]],
         source_of: Callable[[Photo], Source | None],
     ) -> PrepSummary:
-        """Pack photos as they come, publish the report when the last was checked, then finish the files."""
+        """Pack photos, publish the report as soon as the last was checked, then finish the files."""
         output = self._order.output
         with ExitStack() as stack:
             with self._watch.stage("pack"):
@@ -204,13 +221,20 @@ class Preparation:
                 stack.callback(held_out.abort)
                 absent = output.stream(HELD_OUT_ABSENT, _JSON_LINES)
                 stack.callback(absent.abort)
+                report = None
+                if examination.treatment.encodes_later:
+                    checked = deque(photos)
+                    report = examination.report()
+                    publish(self._order, report, self._say)
+                    photos = encode_all(checked, examination.treatment, self._order.jobs)
                 for photo, split in photos:
                     packers.add(photo, split, source_of(photo))
                     if split != "train":
                         held_out.write(held_out_line(self._held_out(photo, split)))
-                report = examination.report()
             with self._watch.stage("report"):
-                publish(self._order, report, self._say)
+                if report is None:
+                    report = examination.report()
+                    publish(self._order, report, self._say)
                 output.put("classes.json", classes_to_json(self._survey.classes), _JSON)
                 held_out.commit()
                 for image in absent_held_out(self._survey.catalogue):

@@ -20,6 +20,7 @@ from typing import cast
 from nestbox.prep_summary import PrepSummary
 
 from dataprep_job.check import Examination, open_all
+from dataprep_job.collector import seldom_collecting
 from dataprep_job.defects import Defect, Place
 from dataprep_job.errors import SourceError
 from dataprep_job.image_header import Format, ImageHeader
@@ -71,6 +72,7 @@ def plan(order: Order, say: Say) -> None:
     say(f"{order.run}: planned {found.planned:,} pictures")
 
 
+@seldom_collecting()
 def prepare_slice(order: Order, number: int, slices: int, say: Say) -> None:
     """Open and pack the pictures of slice `number` (from 0) of `slices`.
 
@@ -105,6 +107,7 @@ def prepare_slice(order: Order, number: int, slices: int, say: Say) -> None:
     say(f"{order.run}: slice {number} of {slices} is packed, {count:,} pictures")
 
 
+@seldom_collecting()
 def merge(order: Order, slices: int, say: Say) -> PrepSummary:
     """Join the slices into the result of the preparation, `summary.json` last, and remove the work folder.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
 from operator import itemgetter
 from posixpath import splitext
 
@@ -63,6 +63,14 @@ CREATE TABLE held_digests (digest BLOB PRIMARY KEY, split TEXT) WITHOUT ROWID;
 CREATE TABLE held_photos (photo TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
 """
 
+_HELD_BY: dict[str, Callable[[HeldOutImage], str | bytes | None]] = {
+    "held_paths": lambda image: image.path,
+    "held_groups": lambda image: image.group,
+    "held_digests": lambda image: image.digest,
+    "held_photos": lambda image: photo_of(image.path),
+}
+_BATCH = 500
+
 _IS_COPY = "plan.image LIKE '%.rf.%'"
 """Leaves only few others, for which `photo_of` is asked."""
 
@@ -86,19 +94,14 @@ class Splitting:
 
     def hold_out(self, images: Iterable[HeldOutImage]) -> None:
         """Take over what the previous preparation held out."""
-        for image in images:
-            self._database.execute("INSERT INTO held_images VALUES (?, ?, ?, ?)", image)
-            for table, key in (
-                ("held_paths", image.path),
-                ("held_groups", image.group),
-                ("held_digests", image.digest),
-                ("held_photos", photo_of(image.path)),
-            ):
-                if key is None:
-                    continue
-                self._database.execute(
+        waiting = iter(images)
+        while batch := list(islice(waiting, _BATCH)):
+            self._database.executemany("INSERT INTO held_images VALUES (?, ?, ?, ?)", batch)
+            for table, key_of in _HELD_BY.items():
+                rows = [(key_of(image), image.split) for image in batch]
+                self._database.executemany(
                     f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608
-                    (key, image.split),
+                    [row for row in rows if row[0] is not None],
                 )
 
     def choose(self, validation: float) -> bool:
@@ -223,4 +226,5 @@ def _planned(
 ) -> tuple[str, int, int, str, float, Split | None, Split | None]:
     path, record, named = image
     group = group_of(path)
-    return path, record, record_id(path), group, share_of(photo_of(path) or group), named, named
+    photo = photo_of(path) if ".rf." in path else None
+    return path, record, record_id(path), group, share_of(photo or group), named, named

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from dataprep_job.agreement import LabelledBox, say_the_same
 from dataprep_job.catalogue import RECORD_COLUMNS, RECORD_WIDTH, Catalogue
 from dataprep_job.class_list import append_classes, normal_name
+from dataprep_job.collector import seldom_collecting
 from dataprep_job.configuration import FILE_NAME, Configuration, read_configuration
 from dataprep_job.dataset_files import DatasetFiles
 from dataprep_job.defects import DefectLog, Place
@@ -45,8 +46,7 @@ class Earlier:
     held_out: Iterable[HeldOutImage] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedImage:
+class PlannedImage(NamedTuple):
     """One picture that is going to be opened.
 
     Attributes:
@@ -146,6 +146,12 @@ class Survey:
         count: int = self.catalogue.one(query, (first_id, last_id - 1))
         return count
 
+    def bytes_planned(self) -> int:
+        """How large the files of all planned pictures are together."""
+        query = "SELECT coalesce(sum(size), 0) FROM plan JOIN files ON path = image"
+        size: int = self.catalogue.one(query)
+        return size
+
     def sources(self) -> list[AnnotationSource]:
         """Where annotations were read from, those with most pictures first, at most `SOURCES_LISTED`."""
         rows = self.catalogue.database.execute(
@@ -207,6 +213,7 @@ class _Gathering:
         self.class_order.update(dict.fromkeys(names))
 
 
+@seldom_collecting()
 def survey(source: FileSource, earlier: Earlier) -> Survey:
     """Read a dataset's annotations and decide on classes and splits."""
     log = DefectLog()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
@@ -35,24 +36,32 @@ class SplitCounts:
     most_boxes: int = 0
 
 
+_WORDS = struct.Struct("<II")
+
+
 class _DigestFilter:
-    """Says of most new digests that they were not met before, in a fixed four megabytes (a Bloom filter)."""
+    """Says of most digests that it has not met them, in fixed memory of a few megabytes (a Bloom filter)."""
 
-    _BITS = 25
+    def __init__(self, bits: int) -> None:
+        """`bits`: of a place in it; 25 make four megabytes, in which a million digests find room."""
+        self._mask = (1 << bits) - 1
+        self._met = bytearray(1 << bits - 3)
 
-    def __init__(self) -> None:
-        self._met = bytearray(1 << self._BITS - 3)
+    def may_hold(self, digest: bytes) -> bool:
+        """False: it was never taken in; True: it may have been, which a table knows."""
+        first, second = self._bits_of(digest)
+        return bool(self._met[first >> 3] >> (first & 7) & self._met[second >> 3] >> (second & 7) & 1)
 
-    def met_before(self, digest: bytes) -> bool:
-        """Take in a digest. False: it is new; True: it may have been met before, which the table knows."""
-        number = int.from_bytes(digest[:12], "big")
-        met, known = self._met, True
-        for _ in range(3):
-            byte, bit = number >> 3 & (1 << self._BITS - 3) - 1, 1 << (number & 7)
-            known = known and bool(met[byte] & bit)
-            met[byte] |= bit
-            number >>= self._BITS + 3
-        return known
+    def take_in(self, digest: bytes) -> bool:
+        """Take in a digest; whether it may have been taken in before."""
+        is_known = self.may_hold(digest)
+        for bit in self._bits_of(digest):
+            self._met[bit >> 3] |= 1 << (bit & 7)
+        return is_known
+
+    def _bits_of(self, digest: bytes) -> tuple[int, int]:
+        first, second = _WORDS.unpack_from(digest)
+        return first & self._mask, second & self._mask
 
 
 class Tally:
@@ -68,8 +77,11 @@ class Tally:
             "CREATE TABLE IF NOT EXISTS used (digest BLOB PRIMARY KEY, image TEXT, split TEXT, "
             "is_named INTEGER, label BLOB) WITHOUT ROWID"
         )
-        self._any_held = self._catalogue.one("SELECT 1 FROM held_digests LIMIT 1") is not None
-        self._digests = _DigestFilter()
+        self._held = _DigestFilter(22)
+        # Lists of an earlier version have no digests.
+        for (digest,) in self._database.execute("SELECT digest FROM held_digests WHERE length(digest) >= 8"):
+            self._held.take_in(digest)
+        self._digests = _DigestFilter(25)
         self._waiting: list[tuple[bytes, str, Split, bool, bytes]] = []
         self._duplicates = 0
         self.splits: dict[Split, SplitCounts] = {split: SplitCounts() for split in PACKING_ORDER}
@@ -86,14 +98,14 @@ class Tally:
             return None
         plan = photo.plan
         split = plan.split
-        if self._any_held and split == "train":
+        if split == "train" and self._held.may_hold(photo.digest):
             # A picture that was held out under another name comes back: it stays held out.
             held = self._catalogue.one("SELECT split FROM held_digests WHERE digest = ?", (photo.digest,))
             if held is not None:
                 split = "validation" if self._survey.validation_is_test else held
         boxes = photo.boxes
         labels = plan.labels
-        if self._digests.met_before(photo.digest):
+        if self._digests.take_in(photo.digest):
             self.flush()
             if self._catalogue.one("SELECT 1 FROM used WHERE digest = ?", (photo.digest,)) is not None:
                 self._log.append(self._duplicate(photo))

@@ -126,7 +126,7 @@ class _Records:
             message = f"Category id {category} is not among the categories; its {count:,} boxes are left out."
             self._log.append(Defect("coco.class-without-name", first, message, count))
         for number in sorted(self._used):
-            name = self._names[number]
+            name = self._names[number] if number >= 0 else None
             if name is not None:
                 self._class_keys.setdefault(name, self._rows.categories[number])
         if idle is not None:
@@ -163,17 +163,18 @@ class _Records:
         )
 
     def _boxes(self, rows: list[BoxRow]) -> tuple[Box, ...]:
-        boxes = []
-        for _, category, index, x0, y0, x1, y1 in rows:
-            if category < 0:
-                continue
-            name = self._names[category]
-            place = Place(self._path, f"/annotations/{index}")
-            if name is None:
-                self._count_unnamed(self._rows.categories[category], place)
-            else:
-                self._used.add(category)
-                boxes.append(Box(name, Edges(x0, y0, x1, y1), place))
+        path, names = self._path, self._names
+        boxes = [
+            Box(name, Edges(x0, y0, x1, y1), Place(path, f"/annotations/{index}"))
+            for _, category, index, x0, y0, x1, y1 in rows
+            if category >= 0 and (name := names[category]) is not None
+        ]
+        self._used.update([row[1] for row in rows])
+        if len(boxes) < len(rows):
+            for _, category, index, *_ in rows:
+                if category >= 0 and names[category] is None:
+                    place = Place(path, f"/annotations/{index}")
+                    self._count_unnamed(self._rows.categories[category], place)
         return tuple(boxes)
 
     def _count_unnamed(self, category: int | str, place: Place) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dataprep_job.dataset_files import DatasetFiles
 from dataprep_job.defects import DefectLog, Place
-from dataprep_job.json_stream import JsonEntry
+from dataprep_job.json_stream import JsonEntry, JsonRun
 from dataprep_job.labels import Edges
 from dataprep_job.readers.json_values import corner_and_size, key_of, number, picture_size, shown
 from dataprep_job.readers.reading import Findings, JsonFile
 
 _ROW = struct.Struct("=qqq4d")
+_ROWS = np.dtype([("id", "i8"), ("category", "i8"), ("index", "i8"), ("edges", "f8", 4)])
+"""The same for numpy."""
 _NO_ID = -(1 << 63)
 _MAX_WAITING = _ROW.size * 1000
 _MAX_CATEGORIES = 100_000
@@ -22,6 +27,7 @@ _MAX_CATEGORIES = 100_000
 _NUMBERS = frozenset({int, float})
 _LARGEST_ID = 1 << 62
 _LARGEST_EDGE = 1e300
+_LARGEST_EXACT = 1 << 52
 _YES = (1, "1")
 _OTHER_TASKS = ("caption", "segments_info")
 """Annotations that hold one of these and no box are for another task than detection."""
@@ -84,23 +90,30 @@ class CocoRows:
 
     def gather(self) -> None:
         """Read the file to its end, or to where it is broken."""
-        for entry in self._file.entries():
-            if entry.section == "annotations":
-                self.has_annotations = True
-                if entry.index is not None:
-                    self._keep_annotation(entry)
-            elif entry.index is None:
-                self.is_of_label_studio |= entry.section == "info" and _is_by_label_studio(entry.value)
-            elif entry.section == "images":
-                self._keep_image(entry)
-            elif entry.section == "categories":
-                self._keep_category(entry)
+        for part in self._file.parts():
+            if isinstance(part, JsonEntry):
+                self._keep(part)
+            elif part.section != "annotations" or not self._keep_plain_annotations(part):
+                for entry in part.entries():
+                    self._keep(entry)
         self._flush()
         if not (self.are_images_ascending and self._are_keys_ascending):
             self._boxes.index()
             self._images.index()
         if not self._are_boxes_ascending:
             self._report_repeated_ids()
+
+    def _keep(self, entry: JsonEntry) -> None:
+        if entry.section == "annotations":
+            self.has_annotations = True
+            if entry.index is not None:
+                self._keep_annotation(entry)
+        elif entry.index is None:
+            self.is_of_label_studio |= entry.section == "info" and _is_by_label_studio(entry.value)
+        elif entry.section == "images":
+            self._keep_image(entry)
+        elif entry.section == "categories":
+            self._keep_category(entry)
 
     def images(self) -> Iterator[ImageRow]:
         """Every usable entry of `images`, in order."""
@@ -221,6 +234,30 @@ class CocoRows:
         # It tells that the picture is not empty.
         self._waiting += _ROW.pack(own_id, -1, entry.index, 0, 0, 0, 0)
 
+    def _keep_plain_annotations(self, run: JsonRun) -> bool:
+        """Keep many annotations at once; False where any of them needs `_keep_annotation`."""
+        plain = _PlainAnnotations.of(run.values)
+        if plain is None or len(self.categories) + len(set(plain.categories)) > _MAX_CATEGORIES:
+            return False
+        self.has_annotations = True
+        self.box_count += len(plain.ids)
+        self._are_boxes_ascending &= bool(plain.ids[0] > self._last_box and (np.diff(plain.ids) > 0).all())
+        self._last_box = max(self._last_box, int(plain.ids.max()))
+        for key in dict.fromkeys(plain.categories):
+            if key not in self._category_numbers:
+                self._category_numbers[key] = len(self.categories)
+                self.categories.append(key)
+        packed = plain.packed(run.first, [self._category_numbers[key] for key in plain.categories])
+        start = 0
+        for stop in [*(np.flatnonzero(np.diff(plain.images)) + 1).tolist(), len(plain.ids)]:
+            key = int(plain.images[start])
+            if key != self._waiting_key or len(self._waiting) > _MAX_WAITING:
+                self._flush()
+                self._waiting_key = key
+            self._waiting += packed[_ROW.size * start : _ROW.size * stop]
+            start = stop
+        return True
+
     def _spoil_annotation(self, entry: JsonEntry, message: str) -> None:
         self._log.add("coco.bad-annotation", self._file.place(entry), message)
 
@@ -293,6 +330,62 @@ class CocoRows:
                 pointer = f"/annotations/{index}"
                 repeated.add(Place(self._file.path, pointer), pointer)
         ids.drop()
+
+
+class _PlainAnnotations(NamedTuple):
+    """Annotations of which nothing has to be said: whole ids, four numbers, no crowd.
+
+    Attributes:
+        ids: of the annotations, int64.
+        images: ids of their pictures, int64.
+        categories: ids of their categories.
+        edges: left, top, right and bottom, a row each.
+    """
+
+    ids: NDArray[np.int64]
+    images: NDArray[np.int64]
+    categories: list[int]
+    edges: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, values: list[Any]) -> _PlainAnnotations | None:
+        """None where a value is anything else. What these rules let pass, `_keep_annotation` keeps alike."""
+        try:
+            own = [value["id"] for value in values]
+            images = [value["image_id"] for value in values]
+            categories = [value["category_id"] for value in values]
+            boxes = [value["bbox"] for value in values]
+            crowds = {value.get("iscrowd") for value in values}
+        except (KeyError, TypeError):
+            return None
+        are_lists = set(map(type, boxes)) == {list} and set(map(len, boxes)) == {4}
+        if not are_lists or {int} != {*map(type, own), *map(type, images), *map(type, categories)}:
+            return None
+        numbers = list(chain.from_iterable(boxes))
+        if not _NUMBERS.issuperset(map(type, numbers)) or not crowds.isdisjoint(_YES):
+            return None
+        try:
+            ids = np.array([own, images, categories], np.int64)
+            edges = np.array(numbers, np.float64).reshape(-1, 4)
+        except OverflowError:
+            return None
+        # Below, sums of whole numbers are exact; NaN and infinity do not pass.
+        if (
+            not np.abs(edges).max() < _LARGEST_EXACT
+            or not -_LARGEST_ID < ids.min() <= ids.max() < _LARGEST_ID
+        ):
+            return None
+        edges[:, 2:] += edges[:, :2]
+        return cls(ids[0], ids[1], categories, edges)
+
+    def packed(self, first: int, numbers: list[int]) -> bytes:
+        """A `BoxRow` each: `first` is the position of the first, `numbers` are those of the categories."""
+        rows = np.empty(len(numbers), _ROWS)
+        rows["id"] = self.ids
+        rows["category"] = numbers
+        rows["index"] = np.arange(first, first + len(numbers))
+        rows["edges"] = self.edges
+        return rows.tobytes()
 
 
 def _is_by_label_studio(info: object) -> bool:

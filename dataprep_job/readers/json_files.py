@@ -10,7 +10,7 @@ from itertools import groupby
 from dataprep_job.dataset_files import DatasetFiles, stem
 from dataprep_job.defects import DefectLog, at_line
 from dataprep_job.file_source import SourceFile
-from dataprep_job.json_stream import JsonEntry, JsonError, json_entries
+from dataprep_job.json_stream import JsonEntry, JsonError, JsonPart, entries_of, json_parts
 from dataprep_job.readers.coco import CocoFormat
 from dataprep_job.readers.createml import CreateMlFormat
 from dataprep_job.readers.ground_truth import GroundTruthFormat
@@ -48,9 +48,9 @@ class JsonReader:
         """Every JSON annotation of the dataset."""
         formats = [make(files, log, findings) for make in self._formats]
         used: dict[str, JsonFormat] = {}
-        for path, entries in _opened(files):
+        for path, parts in _opened(files):
             try:
-                found = _recognised(entries(), formats)
+                found = _recognised(entries_of(parts()), formats)
             except JsonError as error:
                 _report_broken(path, error, files, log, findings)
                 continue
@@ -58,17 +58,17 @@ class JsonReader:
                 files.claim(path)
                 findings.recognise(found.name)
                 used[found.name] = found
-                found.read(JsonFile(path, log, entries))
+                found.read(JsonFile(path, log, parts))
         for each in used.values():
             each.finish()
 
 
-def _opened(files: DatasetFiles) -> Iterator[tuple[str, Callable[[], Iterator[JsonEntry]]]]:
+def _opened(files: DatasetFiles) -> Iterator[tuple[str, Callable[[], Iterator[JsonPart]]]]:
     """Every JSON file with what begins to read it anew."""
     for is_small, group in groupby(files.unclaimed("json"), key=_is_small):
         if is_small:
             for file, data in files.read_many(group):
-                yield file.path, _Decoded(data).entries
+                yield file.path, _Decoded(data).parts
         else:
             for file in group:
                 yield file.path, _streamed(files, file.path)
@@ -78,39 +78,39 @@ def _is_small(file: SourceFile) -> bool:
     return file.size <= _SMALL
 
 
-def _streamed(files: DatasetFiles, path: str) -> Callable[[], Iterator[JsonEntry]]:
-    def entries() -> Iterator[JsonEntry]:
+def _streamed(files: DatasetFiles, path: str) -> Callable[[], Iterator[JsonPart]]:
+    def parts() -> Iterator[JsonPart]:
         stream = files.open(path)
         if stream is not None:
             with stream:
-                yield from json_entries(stream)
+                yield from json_parts(stream)
 
-    return entries
+    return parts
 
 
 class _Decoded:
     """A small file, decoded as far as anybody has asked, and only once."""
 
     def __init__(self, data: bytes) -> None:
-        self._rest = json_entries(io.BytesIO(data))
-        self._entries: list[JsonEntry] = []
+        self._rest = json_parts(io.BytesIO(data))
+        self._parts: list[JsonPart] = []
         self._error: JsonError | None = None
 
-    def entries(self) -> Iterator[JsonEntry]:
-        """Every entry; raises JsonError after the last one of a broken file."""
+    def parts(self) -> Iterator[JsonPart]:
+        """Every part; raises JsonError after the last one of a broken file."""
         at = 0
         while True:
-            if at == len(self._entries):
+            if at == len(self._parts):
                 if self._error is not None:
                     raise self._error
                 try:
-                    self._entries.append(next(self._rest))
+                    self._parts.append(next(self._rest))
                 except StopIteration:
                     return
                 except JsonError as error:
                     self._error = error
                     continue
-            yield self._entries[at]
+            yield self._parts[at]
             at += 1
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from dataprep_job.dataset_files import DatasetFiles
 from dataprep_job.defects import DefectLog, Place, at_line
-from dataprep_job.json_stream import JsonEntry, JsonError
+from dataprep_job.json_stream import JsonEntry, JsonError, JsonPart, JsonRun, entries_of
 from dataprep_job.labels import LabelledImage
 
 
@@ -49,21 +49,25 @@ class Reader(Protocol):
 class JsonFile:
     """One JSON file that a format has recognised."""
 
-    def __init__(self, path: str, log: DefectLog, entries: Callable[[], Iterator[JsonEntry]]) -> None:
-        """`entries`: begins to read the file anew; may raise JsonError."""
+    def __init__(self, path: str, log: DefectLog, parts: Callable[[], Iterator[JsonPart]]) -> None:
+        """`parts`: begins to read the file anew; may raise JsonError."""
         self.path = path
         self.is_broken = False
-        """Whether `entries` met a mistake in the JSON; everything before it has been yielded."""
+        """Whether `parts` met a mistake in the JSON; everything before it has been yielded."""
         self._log = log
-        self._entries = entries
+        self._parts = parts
 
     def entries(self) -> Iterator[JsonEntry]:
         """Every entry in order (see `json_entries`), again on each call; a broken file becomes a defect."""
+        return entries_of(self.parts())
+
+    def parts(self) -> Iterator[JsonPart]:
+        """The same entries, many together where that is easy (see `json_parts`)."""
         count = 0
         try:
-            for entry in self._entries():
-                yield entry
-                count += 1
+            for part in self._parts():
+                yield part
+                count += len(part.values) if isinstance(part, JsonRun) else 1
         except JsonError as error:
             if not self.is_broken:
                 self.is_broken = True

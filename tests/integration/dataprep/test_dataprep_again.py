@@ -231,6 +231,40 @@ def test_a_large_dataset_is_reported_before_its_pictures_are_opened(
     assert (tmp_path / "out/channels/train/train.rec").exists()
 
 
+class FarSource(FolderSource):
+    """A folder that is read as if it lay behind a network."""
+
+    read_threads = 4
+
+
+@pytest.mark.parametrize("held_bytes", [1 << 20, 0], ids=["all pictures fit", "they do not"])
+def test_pictures_from_afar_are_all_checked_before_any_is_encoded_where_they_fit_into_memory(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_bytes: int
+) -> None:
+    from dataprep_job import inspection
+    from dataprep_job import prepare as module
+
+    events: list[str] = []
+    encode = inspection.encode
+
+    def spy(pixels: Any, quality: int) -> bytes:
+        events.append("encoded")
+        return encode(pixels, quality)
+
+    monkeypatch.setattr(module, "HELD_BYTES", held_bytes)
+    monkeypatch.setattr(inspection, "encode", spy)
+    files = drawn(40) | {"nestbox.yaml": b"images: {resize: 48}"}
+    files["JPEGImages/p3.jpg"] = files["JPEGImages/p4.jpg"][:-40]
+    files["JPEGImages/p5.jpg"] = files["JPEGImages/p6.jpg"]
+    dataset = write(tmp_path / "pets", files)
+    run(dataset, tmp_path / "near")
+    events.clear()
+    order = Order(RUN, "pets", FarSource(dataset), FolderStorage(tmp_path / "far"))
+    prepare(order, lambda line: events.append("reported") if "the report is published" in line else None)
+    assert events.index("reported") == (0 if held_bytes else len(events) - 1)
+    assert contents(tmp_path / "far") == contents(tmp_path / "near")
+
+
 def test_a_slice_that_is_missing_is_named(drawn: Drawn, tmp_path: Path, capsys: Any) -> None:
     dataset = write(tmp_path / "pets", drawn(20))
     assert job("slice", dataset, tmp_path / "out", "--slices", "2", "--index", "0") == 1

@@ -584,3 +584,56 @@ def test_no_value_anywhere_makes_the_reader_fail(found: Any, data: st.DataObject
     result = found(JsonReader(), {FILE: json.dumps(content).encode(), "a.jpg": b"", "b.jpg": b""})
     assert result.formats == ["coco"]
     assert result.unclaimed("json") == []
+
+
+PLAIN = st.fixed_dictionaries(
+    {
+        "id": st.integers(0, 40),
+        "image_id": st.integers(1, 3),
+        "category_id": st.sampled_from([17, 18, 99]),
+        "bbox": st.lists(st.integers(-5, 60) | st.floats(0, 60), min_size=4, max_size=4),
+    },
+    optional={"iscrowd": st.sampled_from([0, 1]), "area": st.floats(0, 100)},
+)
+UNUSUAL = st.builds(
+    lambda plain, key, value: plain | {key: value},
+    PLAIN,
+    st.sampled_from(["id", "image_id", "category_id", "bbox", "iscrowd"]),
+    st.sampled_from(
+        [None, True, 1.0, "1", "7", -1, 1 << 63, -(1 << 63), 1 << 53, 10**400, 1e308, float("nan"), [], {}]
+    )
+    | st.lists(st.sampled_from([True, "3", (1 << 53) + 1, 1e308, 1e16, float("inf"), 2, 3.5]), max_size=5),
+)
+
+
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@given(st.lists(PLAIN, min_size=2, max_size=12), st.lists(UNUSUAL, max_size=1), st.integers(0, 12))
+def test_annotations_that_are_kept_together_are_those_that_are_kept_one_by_one(
+    read: Read, plain: list[dict[str, Any]], unusual: list[dict[str, Any]], at: int
+) -> None:
+    document = coco(annotations=[*plain[:at], *unusual, *plain[at:]])
+    # Elements on lines of their own are decoded and kept one by one.
+    together, alone = read(json.dumps(document)), read(json.dumps(document, indent=1))
+    assert together.images == alone.images
+    assert together.defects == alone.defects
+    assert together.lost == alone.lost
+    assert together.class_order == alone.class_order
+
+
+def test_the_plain_annotations_of_one_line_are_kept_together(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataprep_job.readers.coco_rows import CocoRows
+
+    alone: list[int | None] = []
+    keep = CocoRows._keep_annotation
+
+    def spy(self: CocoRows, entry: Any) -> None:
+        alone.append(entry.index)
+        keep(self, entry)
+
+    monkeypatch.setattr(CocoRows, "_keep_annotation", spy)
+    found = read(json.dumps(coco()))
+    assert (alone, len(found.images)) == ([], 2)
+    read(json.dumps(with_annotation(1, iscrowd=1)))
+    assert alone == [0, 1, 2]

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataprep_job import json_stream
-from dataprep_job.json_stream import JsonEntry, JsonError, decoded_line, json_entries
+from dataprep_job.json_stream import (
+    JsonEntry,
+    JsonError,
+    JsonRun,
+    decoded_line,
+    entries_of,
+    json_entries,
+    json_parts,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -204,3 +212,21 @@ def test_one_line_is_decoded_with_the_same_rules() -> None:
     for text in ("", "{", "{} {}", "[" * 100_000, "9" * 5000):
         with pytest.raises(JsonError):
             decoded_line(text)
+
+
+@pytest.mark.parametrize("ending", [",\n", ", ", ","], ids=["lines", "one line", "no blanks"])
+def test_long_lists_come_whole_however_the_text_is_cut(ending: str) -> None:
+    lists = {
+        name: [{"n": n, "text": "}, {" * (n % 40), "inner": [{"a": n}, {"b": [n]}]} for n in range(count)]
+        for name, count in (("first", 6000), ("one", 1), ("last", 2500))
+    }
+    texts = {name: ending.join(json.dumps(value) for value in values) for name, values in lists.items()}
+    data = "{" + ending.join(f'"{name}": [{text}]' for name, text in texts.items()) + "}"
+    assert len(data) > 4 * (256 << 10)
+    parts = list(json_parts(io.BytesIO(data.encode())))
+    assert any(isinstance(part, JsonRun) for part in parts) == (ending != ",\n")
+    found: dict[str | None, list[Any]] = {}
+    for entry in entries_of(parts):
+        assert entry.index == len(found.setdefault(entry.section, []))
+        found[entry.section].append(entry.value)
+    assert found == lists
