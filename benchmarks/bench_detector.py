@@ -24,16 +24,17 @@ import cv2
 import numpy as np
 
 from detector.architecture import build_network, plan_for
-from detector.artefact import Description, write_artefact
+from detector.artefact import Artefact, graph_of, write_artefact
 from detector.batches import Batch, BatchLoader
 from detector.checkpoint import CheckpointFolder
+from detector.cores import available_cores
+from detector.description import Description
 from detector.evaluation import Evaluator
 from detector.hyperparameters import parse
 from detector.image_memory import ImageMemory
 from detector.images import decode, fill_planes, to_square
 from detector.inference import Detector
 from detector.metrics_log import MetricsLog
-from detector.mxnet_runtime import available_cores
 from detector.recordio_dataset import Sample
 from detector.training import Stepper, Training
 from detector.weights import take_weights
@@ -170,7 +171,7 @@ def _serving() -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         description = Description("nestbox-small", 2, plan, 0.45, 0.5, 0, 0)
-        write_artefact(root / "model", description, network, take_weights(network))
+        write_artefact(root / "model", Artefact(description, graph_of(network), take_weights(network)))
         detector = Detector.load(root / "model")
         planes = np.empty((1, 3, _SIZE, _SIZE), np.float32)
         fill_planes(planes[0], to_square(decode(photos[0], _SIZE).pixels, _SIZE))
@@ -186,7 +187,6 @@ def _serving() -> tuple[float, float]:
                 client.getresponse().read()
                 served.append(time.perf_counter() - started)
             client.close()
-        detector.close()
     # The first decile: a busy machine delays most requests by its own time slices.
     latency, network = (1000 * statistics.quantiles(times, n=10)[0] for times in (served, forward))
     return latency, latency - network

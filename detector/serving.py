@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from detector.cores import available_cores
 from detector.errors import ArtefactError, ImageError
 from detector.inference import Answer, Detector
-from detector.mxnet_runtime import available_cores
 
 MAX_BODY_MEGABYTES = 20
 _MAX_BODY = MAX_BODY_MEGABYTES * 2**20
