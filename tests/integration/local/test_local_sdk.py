@@ -19,13 +19,14 @@ import pytest
 from PIL import Image
 
 from detector.anchors import AnchorPlan, Level
+from detector.answers import prediction
 from detector.architecture import build_network
 from detector.artefact import Artefact, graph_of, write_artefact
 from detector.description import Description
 from detector.hyperparameters import SMALL_NETWORK
 from detector.inference import Detector
+from detector.invocations import MAX_BODY_MEGABYTES
 from detector.mxnet_runtime import mx
-from detector.serving import MAX_BODY_MEGABYTES, prediction
 from detector.weights import take_weights
 
 pytestmark = pytest.mark.skipif(

@@ -124,8 +124,8 @@ def spread(size: int, *strides: int) -> AnchorPlan:
         # Grids that do not nest.
         (SMALL_NETWORK, spread(100, 8, 16, 32)),
         (SMALL_NETWORK, spread(96, 8, 32)),
-        ("vgg-16", plan_for("vgg-16", LABELS, 300)),
-        ("resnet-50", plan_for("resnet-50", LABELS, 300)),
+        ("vgg-16", plan_for("vgg-16", LABELS, 128)),
+        ("resnet-50", plan_for("resnet-50", LABELS, 128)),
     ],
 )
 def test_the_served_network_answers_as_the_trained_one(base_network: str, plan: AnchorPlan) -> None:
