@@ -69,8 +69,7 @@ def evaluate_model(model: Path, data: Path, classes: Path | None = None) -> Summ
 
 def _read_model(model: Path) -> Detector:
     with model_folder(model) as folder:
-        # All cores work on images of their own.
-        return Detector.load(folder, threads=1)
+        return Detector.load(folder)
 
 
 def _known_names(classes: Sequence[str], count: int) -> list[str]:
