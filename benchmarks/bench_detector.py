@@ -156,7 +156,7 @@ def _serving(small: Artefact) -> Iterator[Row]:
         faster,
         2.0,
         True,
-        "times as fast, from network input to final boxes, nestbox-small; MXNet on its best number of threads",
+        "times as fast, from network input to final boxes, nestbox-small; MXNet on its best thread count",
     )
     yield (
         "greatest difference of a box",
