@@ -1,13 +1,13 @@
-"""The commands of the container, `train` and `serve`, and `evaluate`, which scores a model on a dataset."""
+"""The commands of the container, `train` and `serve`, and what else can be done with a model.
+
+`evaluate` scores it on a dataset, `export` writes it for other programs.
+"""
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from detector.hyperparameters import SMALL_NETWORK
 from detector.opt_ml import OptMl
 
 
@@ -29,6 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.add_argument("--out", type=Path, help="also write the JSON to a file")
+    export = commands.add_parser("export", help="write a model as one file that other programs can run")
+    export.add_argument("--model", type=Path, required=True, help="a model's folder, or its model.tar.gz")
+    export.add_argument("--to", choices=("onnx",), required=True, help="the file's format")
+    export.add_argument("--out", type=Path, required=True, help="the file to write")
+    export.add_argument(
+        "--check", action="store_true", help="hold its boxes against MXNet's; exit 1 if they differ"
+    )
     options = parser.parse_args(arguments)
     # Imports come late: --help should not load MXNet.
     if options.command == "evaluate":
@@ -37,29 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_evaluation(
             options.model, options.data, options.classes, as_json=options.json, out=options.out
         )
+    if options.command == "export":
+        from detector.model_export import run_export
+
+        return run_export(options.model, options.out, check=options.check)
     layout = OptMl(options.root)
     if options.command == "train":
         from detector.training_job import run_training_job
 
         return run_training_job(layout)
-    _choose_threads(layout.model)
     from detector.serving import run_server
 
     return run_server(layout.model, options.host, options.port)
-
-
-def _choose_threads(model: Path) -> None:
-    """Give the small network one thread for a forward pass; MXNet must know before it is imported.
-
-    Its layers are too short to be shared: a second thread makes an answer slower and costs a core.
-    """
-    try:
-        description = json.loads((model / "detector.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        # Reading the model says what is wrong with it.
-        return
-    if isinstance(description, dict) and description.get("base_network") == SMALL_NETWORK:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 if __name__ == "__main__":

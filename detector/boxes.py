@@ -15,7 +15,7 @@ Offsets = npt.NDArray[np.float32]
 VARIANCES = np.array([0.1, 0.1, 0.2, 0.2], np.float32)
 
 # Side ratios beyond e^4 come from a network that has just started; bounding them keeps exp() finite.
-_LOG_RATIO_LIMIT = 4.0
+LOG_RATIO_LIMIT = 4.0
 _SMALLEST_SIDE = 1e-4
 
 
@@ -61,7 +61,7 @@ def decode(anchors: Corners, offsets: Offsets) -> Corners:
     sides = anchors[:, 2:] - anchors[:, :2]
     scaled = offsets * VARIANCES
     centres = (anchors[:, :2] + anchors[:, 2:]) / 2 + scaled[:, :2] * sides
-    half = np.exp(np.clip(scaled[:, 2:], -_LOG_RATIO_LIMIT, _LOG_RATIO_LIMIT)) * sides / 2
+    half = np.exp(np.clip(scaled[:, 2:], -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)) * sides / 2
     return np.asarray(np.concatenate([centres - half, centres + half], axis=1), np.float32)
 
 

@@ -66,14 +66,41 @@ def select(
     likelihoods = exponentials[:, 1:] / exponentials.sum(axis=1, keepdims=True)
     anchor, class_id = np.nonzero(likelihoods > MIN_SCORE)
     scores = likelihoods[anchor, class_id]
-    order = np.argsort(-scores, kind="stable")[:_MOST_CANDIDATES]
-    anchor, class_id, scores = anchor[order], class_id[order].astype(np.float32), scores[order]
-    boxes = decode(anchors[anchor], offsets[anchor]).clip(0, 1)
-    apart = boxes + _CLASS_GAP * class_id[:, None]
+    best = _best(scores)
+    boxes = decode(anchors[anchor[best]], offsets[anchor[best]]).clip(0, 1)
+    return _settle(class_id[best], scores[best], boxes, nms_threshold)
+
+
+def select_decoded(
+    scores: npt.NDArray[np.float32], boxes: npt.NDArray[np.float32], nms_threshold: float
+) -> Detections:
+    """Turn one image's decoded answers into detections, by the rules of `select`.
+
+    scores: likelihoods (classes, anchors) without background's. boxes: corners (4, anchors).
+    """
+    class_id, anchor = np.divmod(np.flatnonzero(scores > MIN_SCORE), scores.shape[1])
+    likelihoods = scores[class_id, anchor]
+    best = _best(likelihoods)
+    return _settle(
+        class_id[best], likelihoods[best], np.ascontiguousarray(boxes[:, anchor[best]].T), nms_threshold
+    )
+
+
+def _best(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Return the indices of the highest scores, best first."""
+    return np.argsort(-scores, kind="stable")[:_MOST_CANDIDATES]
+
+
+def _settle(
+    class_id: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], boxes: Corners, nms_threshold: float
+) -> Detections:
+    """Let each object's candidates (best first) settle on one box."""
+    classes = class_id.astype(np.float32)
+    apart = boxes + _CLASS_GAP * classes[:, None]
     overlaps = intersection_over_union(apart, apart)
     kept = suppress(overlaps, nms_threshold)
     return np.concatenate(
-        [class_id[kept, None], scores[kept, None], vote(boxes, scores, overlaps, kept)],
+        [classes[kept, None], scores[kept, None], vote(boxes, scores, overlaps, kept)],
         axis=1,
         dtype=np.float32,
     )

@@ -83,6 +83,13 @@ class Evaluator:
         # A fixed batch shape, so that the network is laid out for it once.
         self._planes = np.zeros((min(_BATCH, len(images)), 3, size, size), np.float32)
 
+    def first_planes(self, count: int) -> npt.NDArray[np.float32]:
+        """Return network input for the first images, at most so many: (images, 3, size, size)."""
+        planes = np.empty((min(count, len(self._images)), *self._planes.shape[1:]), np.float32)
+        for row, plane in enumerate(planes):
+            fill_planes(plane, self._images[row])
+        return planes
+
     def evaluate(self, network: Any, should_stop: Callable[[], bool]) -> Score | None:
         """Return the network's score, or None when `should_stop` became true before the end."""
         detections = self.detect(network, should_stop)

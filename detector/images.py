@@ -22,13 +22,13 @@ cv2.setNumThreads(1)
 _MOST_PIXELS = 2**28
 
 # ImageNet's mean colour; one scale for all channels, so that a first layer needs no knowledge of the channel.
-_MEAN_RGB = np.array([123.7, 116.3, 103.5], np.float32)
+MEAN_RGB = np.array([123.7, 116.3, 103.5], np.float32)
 INPUT_SCALE = np.float32(58.0)
 # OpenCV colour transform (3, 4): BGR 0..255 -> normalised RGB.
-NORMALISE = np.concatenate([np.eye(3)[::-1] / INPUT_SCALE, -_MEAN_RGB[:, None] / INPUT_SCALE], axis=1).astype(
+NORMALISE = np.concatenate([np.eye(3)[::-1] / INPUT_SCALE, -MEAN_RGB[:, None] / INPUT_SCALE], axis=1).astype(
     np.float32
 )
-MEAN_BGR = tuple(round(float(value)) for value in _MEAN_RGB[::-1])
+MEAN_BGR = tuple(round(float(value)) for value in MEAN_RGB[::-1])
 
 # Augmentation zooms in twofold; more pixels than that are never looked at.
 _USEFUL_ZOOM = 2

@@ -3,24 +3,22 @@
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
 
-from detector.artefact import Artefact, read_channel
-from detector.errors import ArtefactError, DetectorError, ImageError, LabelError
+from detector.cores import available_cores
+from detector.errors import DetectorError, ImageError, LabelError
 from detector.inference import Answer, Detector
-from detector.mxnet_runtime import available_cores
+from detector.model_files import model_folder
 from detector.recordio_dataset import Sample, read_dataset
 from evaluation.boxes import gather_found, gather_truth
 from evaluation.summary import ClassScore, Summary, summarise
 
 EXIT_OK, EXIT_CLIENT = 0, 2
 
-_ARCHIVE = "model.tar.gz"
 _SECONDS_BETWEEN_LINES = 5.0
 _HEAD = ("class", "boxes", "found", "AP50", "11-point", "COCO AP", "threshold", "precision", "recall")
 
@@ -53,14 +51,14 @@ def evaluate_model(model: Path, data: Path, classes: Path | None = None) -> Summ
     samples = read_dataset([data], sys.maxsize, sys.maxsize)
     if not any(len(sample.labels) for sample in samples):
         raise LabelError([f"{data.name} has {len(samples)} images but no box in any of them"])
-    artefact = _read_model(model)
-    known = artefact.description.num_classes
+    detector = _read_model(model)
+    known = detector.description.num_classes
     highest = max(int(sample.labels[:, 0].max(initial=0)) for sample in samples)
     count = max(known, highest + 1)
-    names = _read_names(classes, count) if classes else _known_names(artefact.description.classes, count)
+    names = _read_names(classes, count) if classes else _known_names(detector.description.classes, count)
     if highest >= known:
         _say(f"the model knows {known} classes, the data has {highest + 1}: the others score 0")
-    answers = _detect(artefact, samples)
+    answers = _detect(detector, samples)
     sizes = [(answer.width, answer.height) for answer in answers]
     return summarise(
         gather_found([answer.detections for answer in answers], sizes),
@@ -69,15 +67,9 @@ def evaluate_model(model: Path, data: Path, classes: Path | None = None) -> Summ
     )
 
 
-def _read_model(model: Path) -> Artefact:
-    if model.is_dir():
-        return read_channel(model)
-    if not model.is_file():
-        raise ArtefactError(f"{model} does not exist; --model takes a model's folder or its {_ARCHIVE}")
-    with tempfile.TemporaryDirectory() as folder:
-        # An archive under any name, alone, is read like a channel with nothing else in it.
-        (Path(folder) / _ARCHIVE).symlink_to(model.resolve())
-        return read_channel(Path(folder))
+def _read_model(model: Path) -> Detector:
+    with model_folder(model) as folder:
+        return Detector.load(folder)
 
 
 def _known_names(classes: Sequence[str], count: int) -> list[str]:
@@ -99,9 +91,7 @@ def _read_names(classes: Path, count: int) -> list[str]:
     return names
 
 
-def _detect(artefact: Artefact, samples: Sequence[Sample]) -> list[Answer]:
-    detector = Detector(artefact)
-
+def _detect(detector: Detector, samples: Sequence[Sample]) -> list[Answer]:
     def detect(sample: Sample) -> Answer:
         try:
             return detector.detect(sample.payload)
@@ -110,17 +100,14 @@ def _detect(artefact: Artefact, samples: Sequence[Sample]) -> list[Answer]:
 
     answers: list[Answer] = []
     started = last = time.monotonic()
-    try:
-        with ThreadPoolExecutor(available_cores()) as pool:
-            for answer in pool.map(detect, samples):
-                answers.append(answer)
-                now = time.monotonic()
-                if now - last >= _SECONDS_BETWEEN_LINES or len(answers) == len(samples):
-                    last = now
-                    rate = len(answers) / max(now - started, 1e-9)
-                    _say(f"{len(answers):,} of {len(samples):,} images, {rate:,.0f} a second")
-    finally:
-        detector.close()
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for answer in pool.map(detect, samples):
+            answers.append(answer)
+            now = time.monotonic()
+            if now - last >= _SECONDS_BETWEEN_LINES or len(answers) == len(samples):
+                last = now
+                rate = len(answers) / max(now - started, 1e-9)
+                _say(f"{len(answers):,} of {len(samples):,} images, {rate:,.0f} a second")
     return answers
 
 

@@ -9,10 +9,7 @@ from typing import Any
 
 import numpy as np
 
-
-def available_cores() -> int:
-    """Return how many cores this process may use (at least 1)."""
-    return max(1, len(os.sched_getaffinity(0)))
+from detector.cores import available_cores
 
 
 def plain_message(error: Exception) -> str:
@@ -39,4 +36,4 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import mxnet as mx
 
-__all__ = ["available_cores", "mx", "plain_message", "training_device"]
+__all__ = ["mx", "plain_message", "training_device"]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.artefact import DESCRIPTION_FILE
+from detector.description import DESCRIPTION_FILE
 from detector.errors import ArtefactError
 from detector.images import INPUT_SCALE
 from detector.mxnet_runtime import mx, plain_message

@@ -6,16 +6,19 @@ import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from detector.anchors import AnchorPlan
 from detector.architecture import build_network, plan_for
-from detector.artefact import Artefact, Description, read_channel, write_artefact
+from detector.artefact import Artefact, graph_of, read_channel, write_artefact
 from detector.batches import BatchLoader
 from detector.boxes import Labels
 from detector.checkpoint import CheckpointFolder, fingerprint
+from detector.cores import available_cores
+from detector.description import Description
 from detector.errors import (
     ArtefactError,
     ChannelError,
@@ -25,12 +28,14 @@ from detector.errors import (
     ProblemsError,
     RecordIOError,
 )
-from detector.evaluation import Evaluator
+from detector.evaluation import Evaluator, summarise_samples
 from detector.hyperparameters import SMALL_NETWORK, Hyperparameters, as_text, parse
 from detector.image_memory import ImageMemory, memory_for_images
 from detector.images import to_square
+from detector.inference import Detector
 from detector.metrics_log import MetricsLog
-from detector.mxnet_runtime import available_cores, mx, plain_message, training_device
+from detector.mxnet_runtime import mx, plain_message, training_device
+from detector.onnx_check import greatest_difference
 from detector.opt_ml import OptMl
 from detector.pretrained import (
     ZooError,
@@ -51,6 +56,9 @@ EXIT_OK, EXIT_FAULT, EXIT_CLIENT = 0, 1, 2
 # An anchor overlapping a box this much stands for it; the small network is not asked about those just below.
 _POSITIVE_OVERLAP = 0.5
 _SMALL_IGNORED_OVERLAP = 0.4
+_IMAGES_TO_CHECK = 8
+# SageMaker kills a job 120 seconds after it asked it to stop.
+_SECONDS_LEFT_TO_MEASURE = 45
 
 
 class StopRequest:
@@ -157,9 +165,53 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train), log)
         training = Training(settings, (trained, averaged), anchors, loader, evaluator, log, checkpoints, stop)
         best = training.run()
-    write_artefact(layout.model, _describe(settings, plan, len(train), best, warm), averaged, best.weights)
+        put_weights(averaged, best.weights)
+        description = _describe(settings, plan, len(train), best, warm)
+        if best.score is not None:
+            description = _measure(description, evaluator, averaged, validation, stop, log)
+        artefact = Artefact(description, graph_of(averaged), best.weights)
+        served = artefact.to_onnx()
+        _check_served(served, description, averaged, evaluator)
+    write_artefact(layout.model, artefact, served)
     scored = f"validation mAP {best.score.mean:.4f}" if best.score else "not scored"
     log.info(f"Model of epoch {best.epoch} written ({scored}) after {time.perf_counter() - started:.1f} s")
+
+
+def _measure(
+    description: Description,
+    evaluator: Evaluator,
+    network: Any,
+    validation: Sequence[Sample],
+    stop: StopRequest,
+    log: MetricsLog,
+) -> Description:
+    """Add to a description what the weights that are written achieve, operating thresholds included."""
+    started = time.monotonic()
+    detections = evaluator.detect(
+        network, lambda: stop() and time.monotonic() - started > _SECONDS_LEFT_TO_MEASURE
+    )
+    if detections is None:
+        log.warning("No time is left to choose operating thresholds, so the model has none")
+        return description
+    names = description.classes or tuple(map(str, range(description.num_classes)))
+    summary = summarise_samples(detections, validation, names)
+    thresholds = {str(number): round(value, 4) for number, value in enumerate(summary.thresholds)}
+    log.info(
+        "Operating thresholds: "
+        + ", ".join(f"{name} {value:g}" for name, value in zip(names, thresholds.values(), strict=True))
+    )
+    return replace(description, operating_thresholds=thresholds, validation=summary.to_json(points=0))
+
+
+def _check_served(served: bytes, description: Description, network: Any, evaluator: Evaluator) -> None:
+    """Raise RuntimeError where ONNX Runtime does not give the boxes that MXNet gives: a fault of ours."""
+    difference, allowed = greatest_difference(
+        network, Detector(description, served), description.plan, evaluator.first_planes(_IMAGES_TO_CHECK)
+    )
+    if not difference <= allowed:
+        raise RuntimeError(
+            f"the ONNX network's answers differ from MXNet's by {difference:.2g}, more than {allowed:.2g}"
+        )
 
 
 def _describe(

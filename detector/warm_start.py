@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from detector.anchors import AnchorPlan, poorly_covered
-from detector.artefact import Artefact, Description
+from detector.artefact import Artefact
 from detector.boxes import Labels
+from detector.description import Description
 from detector.errors import ArtefactError
 from detector.hyperparameters import Hyperparameters
 from detector.weights import Weights

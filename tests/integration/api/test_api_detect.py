@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 from botocore.stub import ANY, Stubber
-from nestbox.tables import DatasetRow, Decision, Failure
+from nestbox.tables import DatasetRow, Decision, Failure, find_run
 from PIL import Image
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -73,6 +73,19 @@ def test_the_caller_chooses_threshold_number_and_classes(detect: Any, answers: A
         answers(TWO)
         names.append([one["class"] for one in detect(**query).body["detections"]])
     assert names == [["auklet"], ["auklet"], ["wren"], ["auklet", "wren"]]
+
+
+def test_by_default_each_class_is_shown_from_its_runs_operating_threshold_on(
+    detect: Any, answers: Any, champion: str
+) -> None:
+    row = find_run(RUN)
+    assert row is not None
+    row.operating_thresholds = {"wren": 0.41, "auklet": 0.9}
+    row.save()
+    answers(TWO)
+    assert [one["class"] for one in detect().body["detections"]] == ["auklet"]
+    answers(TWO)
+    assert [one["class"] for one in detect(threshold="0.2").body["detections"]] == ["auklet", "wren"]
 
 
 def test_the_drawn_picture(detect: Any, answers: Any, champion: str) -> None:

@@ -101,7 +101,7 @@ def test_what_cannot_be_scored_is_said_in_one_line(
     (tmp_path / "one.json").write_text('["disc"]')
     (tmp_path / "empty").mkdir()
     for arguments, reason in (
-        (("--model", tmp_path / "none", "--data", data), "none does not exist; --model takes"),
+        (("--model", tmp_path / "none", "--data", data), "none does not exist; a model is"),
         (("--model", text, "--data", data), "cannot be unpacked"),
         (("--model", tmp_path / "empty", "--data", data), "holds neither model.tar.gz nor detector.json"),
         (("--model", model, "--data", tmp_path), "is no file; --data takes one .rec file"),
@@ -114,3 +114,18 @@ def test_what_cannot_be_scored_is_said_in_one_line(
         assert (code, printed) == (2, "")
         assert said.splitlines()[-1].startswith("evaluate: ")
         assert reason in said.splitlines()[-1]
+
+
+def test_a_model_is_exported_and_held_against_mxnet(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bird.onnx"
+    arguments = ("export", "--model", str(trained.root / "model"), "--to", "onnx", "--out", str(out))
+    assert main((*arguments, "--check")) == 0
+    said = capsys.readouterr().err
+    assert f"{out}: " in said
+    assert "ONNX Runtime differs from MXNet by" in said
+    # What the training job has written is the same file.
+    assert out.read_bytes() == (trained.root / "model" / "detector.onnx").read_bytes()
+    assert main((*arguments[:-1], str(tmp_path / "no" / "bird.onnx"))) == 2
+    assert "cannot be written" in capsys.readouterr().err

@@ -1,19 +1,27 @@
 """The trained model behind real HTTP."""
 
+import asyncio
 import http.client
 import json
+import os
 import re
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from detector.invocations import Application
+
+REPOSITORY = Path(__file__).parents[3]
 PHOTO_SEED = 77
 
 
@@ -141,7 +149,7 @@ def test_a_body_too_large_is_refused_unread(server: tuple[int, Any]) -> None:
         raw.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
         head = raw.recv(4096)
     assert head.startswith(b"HTTP/1.1 413 ")
-    assert b"Connection: close" in head
+    assert b"connection: close" in head
 
 
 def test_a_client_that_sends_too_much_at_once_still_reads_the_answer(
@@ -164,10 +172,125 @@ def test_a_client_that_asks_before_it_sends_is_answered_at_once(
         assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_body_without_length_is_refused(server: tuple[int, Any]) -> None:
+def test_a_body_may_come_in_chunks(client: http.client.HTTPConnection, draw: Callable[..., Any]) -> None:
+    image, _ = draw(np.random.default_rng(PHOTO_SEED), 0)
+    expected = ask(client, image)
+    pieces = (image[start : start + 1000] for start in range(0, len(image), 1000))
+    client.request(
+        "POST",
+        "/invocations",
+        pieces,
+        {"Content-Type": "image/jpeg", "Transfer-Encoding": "chunked"},
+        encode_chunked=True,
+    )
+    response = client.getresponse()
+    assert (response.status, json.loads(response.read())) == expected
+
+
+def test_chunks_without_end_are_refused(client: http.client.HTTPConnection) -> None:
+    pieces = (bytes(2**20) for _ in range(22))
+    client.request(
+        "POST",
+        "/invocations",
+        pieces,
+        {"Content-Type": "image/jpeg", "Transfer-Encoding": "chunked"},
+        encode_chunked=True,
+    )
+    assert client.getresponse().status == 413
+
+
+def test_requests_sent_ahead_are_answered_in_order(server: tuple[int, Any], draw: Callable[..., Any]) -> None:
+    random = np.random.default_rng(PHOTO_SEED)
+    images = [draw(random, number % 2)[0] for number in range(4)]
+    connection = http.client.HTTPConnection("127.0.0.1", server[0], timeout=60)
+    expected = [ask(connection, image)[1] for image in images]
+    connection.close()
     with socket.create_connection(("127.0.0.1", server[0]), timeout=60) as raw:
-        raw.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        assert raw.recv(4096).startswith(b"HTTP/1.1 411 ")
+        for image in images:
+            head = (
+                f"POST /invocations HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}\r\n"
+            )
+            raw.sendall(head.encode() + b"\r\n" + image)
+        raw.sendall(b"GET /ping HTTP/1.1\r\nConnection: close\r\n\r\n")
+        answers = b"".join(iter(lambda: raw.recv(65536), b""))
+    bodies = re.findall(rb'\{"prediction":.*?\]\}', answers)
+    assert [json.loads(body) for body in bodies] == expected
+    assert answers.endswith(b'{"ready":true}')
+
+
+def test_clients_that_stall_hold_up_nobody(
+    server: tuple[int, Any], client: http.client.HTTPConnection, draw: Callable[..., Any]
+) -> None:
+    image, _ = draw(np.random.default_rng(PHOTO_SEED), 0)
+    stalled = [socket.create_connection(("127.0.0.1", server[0]), timeout=60) for _ in range(20)]
+    for raw in stalled:
+        raw.sendall(b"POST /invocations HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\n")
+        raw.sendall(image[:10])
+    assert ask(client, image)[0] == 200
+    for raw in stalled:
+        raw.close()
+
+
+def test_latency_is_measured(client: http.client.HTTPConnection, draw: Callable[..., Any]) -> None:
+    image, _ = draw(np.random.default_rng(PHOTO_SEED), 0)
+    ask(client, image)
+    ask(client, b"no image")
+    client.request("GET", "/metrics")
+    response = client.getresponse()
+    assert response.getheader("Content-Type", "").startswith("text/plain")
+    figures = dict(line.rsplit(" ", 1) for line in response.read().decode().splitlines() if line[0] != "#")
+    assert 0 < float(figures['nestbox_invocation_seconds{quantile="0.5"}']) < 60
+    assert int(figures['nestbox_invocations_total{status="400"}']) >= 1
+    assert figures["nestbox_invocation_seconds_count"] == figures['nestbox_invocations_total{status="200"}']
+
+
+def test_what_is_under_way_is_answered_before_the_end(
+    trained: Any, start: Callable[..., Any], draw: Callable[..., Any]
+) -> None:
+    image, _ = draw(np.random.default_rng(PHOTO_SEED), 0)
+    command = start("serve", "--root", str(trained.root), "--port", "0")
+    found = re.search(r"ready: \S+ on 127\.0\.0\.1:(\d+)", command.wait_for(lambda text: "ready:" in text))
+    assert found
+    with socket.create_connection(("127.0.0.1", int(found[1])), timeout=60) as raw:
+        head = f"POST /invocations HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}\r\n"
+        raw.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert raw.recv(4096).startswith(b"HTTP/1.1 100 ")
+        command.process.send_signal(signal.SIGTERM)
+        raw.sendall(image)
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert command.end() == 0
+    assert "POST /invocations 200" in command.text()
+
+
+def test_serving_needs_no_mxnet(trained: Any) -> None:
+    program = """import sys, pathlib
+import detector.serving
+from detector.inference import Detector
+Detector.load(pathlib.Path(sys.argv[1]))
+sys.exit("mxnet" in sys.modules)"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(trained.root / "model")],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        check=False,
+    )
+    assert done.returncode == 0
+
+
+def test_until_it_is_warm_it_is_not_ready() -> None:
+    application = Application(lambda line: None)
+    statuses = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    for method, path in (("GET", "/ping"), ("POST", "/invocations")):
+        asyncio.run(application({"method": method, "path": path, "headers": []}, receive, send))
+    assert statuses == [503, 503]
+    application.close()
 
 
 def test_other_paths_are_not_found(client: http.client.HTTPConnection) -> None:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+from detector.__main__ import main
 from detector.architecture import build_network, plan_for
 from detector.artefact import read_artefact
 from detector.batches import BatchLoader
@@ -56,6 +57,25 @@ def test_the_model_is_the_best_epoch_and_describes_itself(trained: Any) -> None:
     assert description["num_classes"] == 2
     assert description["plan"]["image_size"] == 96
     assert set(description["average_precision"]) == {"0", "1"}
+
+
+def test_the_model_says_from_which_score_its_boxes_are_worth_showing(
+    trained: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    description = read_artefact(trained.root / "model").description
+    validation = trained.root / "input/data/validation/validation.rec"
+    arguments = ("evaluate", "--model", str(trained.root / "model"), "--data", str(validation), "--json")
+    assert main(arguments) == 0
+    measured = json.loads(capsys.readouterr().out)
+    for number, one in enumerate(measured["classes"]):
+        assert 0.01 < description.operating_thresholds[str(number)] < 1
+        # Measured by MXNet while training, by ONNX Runtime now.
+        assert description.operating_thresholds[str(number)] == pytest.approx(
+            one["operating"]["threshold"], abs=1e-3
+        )
+    assert description.validation["map"] == pytest.approx(measured["map"], abs=1e-6)
+    assert description.validation["map"] == pytest.approx(description.validation_map, abs=1e-5)
+    assert f"Operating thresholds: 0 {description.operating_thresholds['0']:g}, 1 " in trained.log
 
 
 def test_a_grown_class_list_starts_from_the_previous_model(

@@ -19,12 +19,14 @@ import pytest
 from PIL import Image
 
 from detector.anchors import AnchorPlan, Level
+from detector.answers import prediction
 from detector.architecture import build_network
-from detector.artefact import Description, write_artefact
+from detector.artefact import Artefact, graph_of, write_artefact
+from detector.description import Description
 from detector.hyperparameters import SMALL_NETWORK
 from detector.inference import Detector
+from detector.invocations import MAX_BODY_MEGABYTES
 from detector.mxnet_runtime import mx
-from detector.serving import MAX_BODY_MEGABYTES, prediction
 from detector.weights import take_weights
 
 pytestmark = pytest.mark.skipif(
@@ -169,7 +171,7 @@ def test_transform_through_the_detector(aws: Any, tmp_path: Path, bucket: str, r
     mx.random.seed(0)
     network = build_network(SMALL_NETWORK, 2, plan)
     description = Description(SMALL_NETWORK, 2, plan, 0.45, 0.5, 10, 3, 0.75)
-    write_artefact(tmp_path / "model", description, network, take_weights(network))
+    write_artefact(tmp_path / "model", Artefact(description, graph_of(network), take_weights(network)))
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "model", arcname=".")
     s3 = aws.client("s3")
@@ -191,4 +193,3 @@ def test_transform_through_the_detector(aws: Any, tmp_path: Path, bucket: str, r
         expected = prediction(detector.detect(content))["prediction"]
         assert expected
         np.testing.assert_allclose(answer["prediction"], expected, atol=1e-4)
-    detector.close()

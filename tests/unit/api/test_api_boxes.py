@@ -5,14 +5,22 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nestbox.api.boxes import Box, Detection, Wanted, check_classes, detections
+from nestbox.api.boxes import (
+    DEFAULT_THRESHOLD,
+    Box,
+    Detection,
+    ModelClasses,
+    Wanted,
+    check_classes,
+    detections,
+)
 from nestbox.api.errors import BadParameterError, ModelAnswerError
 
 CLASSES = ("auklet", "finch", "wren")
 
 
 def found(*rows: list[float], width: int = 200, height: int = 100, **wanted: object) -> list[Detection]:
-    return detections({"prediction": list(rows)}, CLASSES, width, height, Wanted(**wanted))  # type: ignore[arg-type]
+    return detections({"prediction": list(rows)}, ModelClasses(CLASSES), width, height, Wanted(**wanted))  # type: ignore[arg-type]
 
 
 def test_an_answer_without_boxes_is_an_empty_list() -> None:
@@ -45,6 +53,22 @@ def test_the_threshold_itself_is_enough() -> None:
     assert [one.score for one in found(*rows, threshold=0.4)] == [0.4]
 
 
+def test_each_class_has_its_own_threshold_unless_the_caller_names_one() -> None:
+    own = ModelClasses(CLASSES, {"auklet": 0.6, "wren": 0.1})
+    rows = [[number, score, 0.1, 0.1, 0.9, 0.9] for number in (0, 1, 2) for score in (0.6, 0.59, 0.25, 0.1)]
+
+    def shown(threshold: float | None) -> list[tuple[str, float]]:
+        found = detections({"prediction": rows}, own, 200, 100, Wanted(threshold))
+        return sorted((one.class_name, one.score) for one in found)
+
+    assert shown(None) == [
+        ("auklet", 0.6),
+        *(("finch", score) for score in (DEFAULT_THRESHOLD, 0.59, 0.6)),
+        *(("wren", score) for score in (0.1, 0.25, 0.59, 0.6)),
+    ]
+    assert shown(0.6) == [("auklet", 0.6), ("finch", 0.6), ("wren", 0.6)]
+
+
 def test_only_wanted_classes() -> None:
     rows = [[number, 0.9, 0.1, 0.1, 0.9, 0.9] for number in (0.0, 1.0, 2.0)]
     assert [one.class_name for one in found(*rows, classes=frozenset({"wren"}))] == ["wren"]
@@ -70,7 +94,7 @@ def test_padding_rows_are_passed_over() -> None:
 )
 def test_an_answer_that_breaks_the_contract_is_an_error(answer: object) -> None:
     with pytest.raises(ModelAnswerError):
-        detections(answer, CLASSES, 200, 100, Wanted())
+        detections(answer, ModelClasses(CLASSES), 200, 100, Wanted())
 
 
 def test_an_unknown_class_is_refused_with_the_known_ones() -> None:

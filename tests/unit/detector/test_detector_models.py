@@ -5,17 +5,23 @@ import resource
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from detector.anchors import AnchorPlan, Level, derive_plan
 from detector.architecture import build_network, plan_for
-from detector.artefact import Artefact, Description, read_artefact, read_channel, write_artefact
+from detector.artefact import Artefact, graph_of, read_artefact, read_channel, write_artefact
+from detector.description import Description
+from detector.detections import select, select_decoded
 from detector.errors import ArtefactError, ShortageError
 from detector.hyperparameters import SMALL_NETWORK, parse
+from detector.images import fill_planes
 from detector.inference import Detector
 from detector.mxnet_runtime import mx
+from detector.onnx_check import TOLERANCE, greatest_difference
 from detector.warm_start import check_reusable, grow, known_classes
 from detector.weights import MovingAverage, put_weights, take_weights
 
@@ -54,11 +60,12 @@ def test_levels_need_not_be_neighbours() -> None:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     network = build_network(SMALL_NETWORK, 2, PLAN)
     weights = take_weights(network)
-    write_artefact(tmp_path, describe(), network, weights)
+    write_artefact(tmp_path, Artefact(describe(), graph_of(network), weights))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "detector-0000.params",
         "detector-symbol.json",
         "detector.json",
+        "detector.onnx",
     ]
     artefact = read_artefact(tmp_path)
     assert artefact.description == describe()
@@ -74,15 +81,16 @@ def test_what_a_model_says_about_itself_is_read_again(tmp_path: Path) -> None:
         classes=("wren", "great tit"),
         hyperparameters={"nestbox_seed": "7"},
         operating_thresholds={"0": 0.4, "1": 0.25},
+        validation={"map": 0.5, "classes": []},
     )
-    write_artefact(tmp_path, told, network, take_weights(network))
+    write_artefact(tmp_path, Artefact(told, graph_of(network), take_weights(network)))
     assert read_artefact(tmp_path).description == told
 
 
 def test_a_model_that_the_disk_does_not_take_whole_leaves_nothing(tmp_path: Path) -> None:
     network = build_network(SMALL_NETWORK, 2, PLAN)
     weights = take_weights(network)
-    write_artefact(tmp_path / "whole", describe(), network, weights)
+    write_artefact(tmp_path / "whole", Artefact(describe(), graph_of(network), weights))
     size = (tmp_path / "whole" / "detector-0000.params").stat().st_size
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     # The last bytes are those of which MXNet does not notice that they are lost.
@@ -90,29 +98,106 @@ def test_a_model_that_the_disk_does_not_take_whole_leaves_nothing(tmp_path: Path
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         try:
             with pytest.raises(ShortageError, match="give the job a larger volume"):
-                write_artefact(tmp_path / "model", describe(), network, weights)
+                write_artefact(tmp_path / "model", Artefact(describe(), graph_of(network), weights))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert list((tmp_path / "model").iterdir()) == []
 
 
-def test_the_served_network_answers_as_the_trained_one(tmp_path: Path) -> None:
-    network = build_network(SMALL_NETWORK, 2, PLAN)
-    # Untrained statistics are 0 and 1; others show whether fusing folds them in.
+def trained_a_little(base_network: str, plan: AnchorPlan) -> Any:
+    """A network whose statistics are not 0 and 1, so that leaving out a normalisation shows."""
+    network = build_network(base_network, 2, plan)
     with mx.autograd.train_mode():
-        network(mx.nd.array(images()))
-    write_artefact(tmp_path, describe(), network, take_weights(network))
-    detector = Detector.load(tmp_path)
-    for image in images():
-        expected = network(mx.nd.array(image[None]))
-        for ours, theirs in zip(detector.forward(image[None]), expected, strict=True):
-            np.testing.assert_allclose(ours, theirs.asnumpy()[0], atol=1e-4)
-    detector.close()
+        network(mx.nd.array(images(plan.image_size)))
+    return network
+
+
+def spread(size: int, *strides: int) -> AnchorPlan:
+    return AnchorPlan(size, tuple(Level(stride, ((0.1, 0.2), (0.3, 0.1))) for stride in strides))
+
+
+@pytest.mark.parametrize(
+    ("base_network", "plan"),
+    [
+        (SMALL_NETWORK, PLAN),
+        (SMALL_NETWORK, spread(96, 8)),
+        # Grids that do not nest.
+        (SMALL_NETWORK, spread(100, 8, 16, 32)),
+        (SMALL_NETWORK, spread(96, 8, 32)),
+        ("vgg-16", plan_for("vgg-16", LABELS, 128)),
+        ("resnet-50", plan_for("resnet-50", LABELS, 128)),
+    ],
+)
+def test_the_served_network_answers_as_the_trained_one(base_network: str, plan: AnchorPlan) -> None:
+    network = trained_a_little(base_network, plan)
+    description = replace(describe(plan=plan), base_network=base_network)
+    artefact = Artefact(description, graph_of(network), take_weights(network))
+    difference, allowed = greatest_difference(
+        network, Detector(description, artefact.to_onnx()), plan, images(plan.image_size)
+    )
+    assert difference <= allowed
+
+
+def test_a_difference_is_seen() -> None:
+    network = trained_a_little(SMALL_NETWORK, PLAN)
+    weights = take_weights(network)
+    weights["head_level1_bias"] = weights["head_level1_bias"] + np.float32(0.01)
+    served = Detector(describe(), Artefact(describe(), graph_of(network), weights).to_onnx())
+    difference, allowed = greatest_difference(network, served, PLAN, images())
+    assert difference > allowed >= TOLERANCE
+
+
+def test_serving_selects_as_evaluation_does() -> None:
+    network = trained_a_little(SMALL_NETWORK, PLAN)
+    served = Detector(describe(), Artefact(describe(), graph_of(network), take_weights(network)).to_onnx())
+    class_logits, offsets = (value.asnumpy() for value in network(mx.nd.array(images())))
+    scores, boxes = served.forward(images())
+    for row in range(len(scores)):
+        expected = select(class_logits[row], offsets[row], PLAN.corners(), 0.45)
+        assert len(expected)
+        np.testing.assert_allclose(select_decoded(scores[row], boxes[row], 0.45), expected, atol=1e-4)
+
+
+def test_the_onnx_file_says_all_that_its_use_needs(tmp_path: Path) -> None:
+    network = build_network(SMALL_NETWORK, 2, PLAN)
+    told = replace(describe(), classes=("wren", "tit"), operating_thresholds={"0": 0.4, "1": 0.3})
+    write_artefact(tmp_path, Artefact(told, graph_of(network), take_weights(network)))
+    model = onnx.load(tmp_path / "detector.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    metadata = {one.key: json.loads(one.value) for one in model.metadata_props}
+    assert metadata["classes"] == ["wren", "tit"]
+    assert metadata["operating_thresholds"] == {"0": 0.4, "1": 0.3}
+    assert metadata["detector.json"] == told.to_json()
+    size, mean, divisor = (metadata["input"][name] for name in ("size", "mean", "divisor"))
+    image = np.random.default_rng(3).integers(0, 256, (size, size, 3), np.uint8)
+    planes = np.empty((3, size, size), np.float32)
+    fill_planes(planes, image)
+    np.testing.assert_allclose(planes, ((image[..., ::-1] - mean) / divisor).transpose(2, 0, 1), atol=1e-5)
+
+
+def test_a_model_without_an_onnx_file_is_served_all_the_same(tmp_path: Path) -> None:
+    network = trained_a_little(SMALL_NETWORK, PLAN)
+    write_artefact(tmp_path, Artefact(describe(), graph_of(network), take_weights(network)))
+    expected = Detector.load(tmp_path).forward(images())
+    (tmp_path / "detector.onnx").unlink()
+    content = json.loads((tmp_path / "detector.json").read_text())
+    del content["validation"]
+    (tmp_path / "detector.json").write_text(json.dumps({**content, "format_version": 1}))
+    for ours, theirs in zip(Detector.load(tmp_path).forward(images()), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_damaged_onnx_file_is_named(tmp_path: Path) -> None:
+    network = build_network(SMALL_NETWORK, 2, PLAN)
+    write_artefact(tmp_path, Artefact(describe(), graph_of(network), take_weights(network)))
+    (tmp_path / "detector.onnx").write_bytes(b"no network")
+    with pytest.raises(ArtefactError, match=r"detector\.onnx cannot be loaded"):
+        Detector.load(tmp_path)
 
 
 def test_a_channel_may_hold_the_archive_or_its_content(tmp_path: Path) -> None:
     network = build_network(SMALL_NETWORK, 2, PLAN)
-    write_artefact(tmp_path / "model", describe(), network, take_weights(network))
+    write_artefact(tmp_path / "model", Artefact(describe(), graph_of(network), take_weights(network)))
     assert read_channel(tmp_path).description == describe()
     (tmp_path / "channel").mkdir()
     with tarfile.open(tmp_path / "channel" / "model.tar.gz", "w:gz") as archive:
@@ -137,7 +222,7 @@ def test_foreign_and_damaged_models_are_told_apart(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"format": "other"}, "no nestbox-detector model"),
-        ({"format_version": 2}, "format version 2"),
+        ({"format_version": 3}, "format version 3"),
         ({"plan": {}}, "incomplete"),
         ({"base_network": "alexnet"}, "unknown base network"),
         ({"classes": ["wren"]}, "names 1 classes of 2"),

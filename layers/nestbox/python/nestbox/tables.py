@@ -217,6 +217,8 @@ class RunRow(Model):
     model = UnicodeAttribute(null=True)
     model_data = UnicodeAttribute(null=True)
     """S3 URI of model.tar.gz."""
+    operating_thresholds: MapAttribute[str, float] = MapAttribute(null=True)
+    """Class to the score from which `/detect` shows it by default: best F1 on the held-out pictures."""
     decision = Decision(null=True)
     endpoint_config = UnicodeAttribute(null=True)
     endpoint_asked_at = UnicodeAttribute(null=True)

@@ -5,22 +5,22 @@ sees it; callers get pixels of that picture, its left edge at 0 and its right ed
 """
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from nestbox.api.errors import BadParameterError, ModelAnswerError
 
 DEFAULT_THRESHOLD = 0.25
-"""Until a run carries its own operating threshold."""
+"""For classes whose operating threshold was not measured."""
 DEFAULT_MAX_BOXES = 100
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller asked for; ``classes`` None means all."""
+    """What the caller asked for; ``threshold`` None means each class's own, ``classes`` None means all."""
 
-    threshold: float = DEFAULT_THRESHOLD
+    threshold: float | None = None
     max_boxes: int = DEFAULT_MAX_BOXES
     classes: frozenset[str] | None = None
 
@@ -54,13 +54,25 @@ def check_classes(wanted: Wanted, known: Collection[str]) -> None:
         )
 
 
+@dataclass(frozen=True)
+class ModelClasses:
+    """A model's classes: names in id order, and by name the score from which one is worth showing."""
+
+    names: Sequence[str]
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    def threshold(self, name: str) -> float:
+        """The operating threshold of a class, or the default where none was measured."""
+        return self.thresholds.get(name, DEFAULT_THRESHOLD)
+
+
 def detections(
-    answer: Any, classes: Sequence[str], width: int, height: int, wanted: Wanted
+    answer: Any, classes: ModelClasses, width: int, height: int, wanted: Wanted
 ) -> list[Detection]:
     """The boxes of a model's answer that are wanted, clipped to the picture, best first.
 
-    ``classes`` are the names in id order; boxes that are empty once clipped are left out. Raises
-    ModelAnswerError where the answer is not ``{"prediction": [[class, score, xmin, ymin, xmax, ymax], …]}``.
+    Boxes that are empty once clipped are left out. Raises ModelAnswerError where the answer is not
+    ``{"prediction": [[class, score, xmin, ymin, xmax, ymax], …]}``.
     """
     rows = answer.get("prediction") if isinstance(answer, dict) else None
     if not isinstance(rows, list):
@@ -68,12 +80,14 @@ def detections(
     found = []
     for row in rows:
         number, score, *corners = _six_numbers(row)
-        if number < 0 or score < wanted.threshold:  # A negative class pads the output of some containers.
+        if number < 0:  # A negative class pads the output of some containers.
             continue
-        if number != int(number) or number >= len(classes):
-            raise _unreadable(f"class {number:g} is none of the run's {len(classes)}")
-        name = classes[int(number)]
+        if number != int(number) or number >= len(classes.names):
+            raise _unreadable(f"class {number:g} is none of the run's {len(classes.names)}")
+        name = classes.names[int(number)]
         if wanted.classes is not None and name not in wanted.classes:
+            continue
+        if score < (classes.threshold(name) if wanted.threshold is None else wanted.threshold):
             continue
         box = _in_pixels(corners, width, height)
         if box.xmin < box.xmax and box.ymin < box.ymax:

@@ -19,7 +19,14 @@ Answer = Callable[[APIGatewayProxyEvent, str | None, Wanted], Response[Any]]
 """Answers a call about a dataset (None: the only one that serves)."""
 
 Threshold = Annotated[
-    float, Query(ge=0, le=1, allow_inf_nan=False, description="Boxes with a lower score are left out")
+    float | None,
+    Query(
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Boxes with a lower score are left out; by default those below their class's operating "
+        f"threshold, measured when the model was judged ({DEFAULT_THRESHOLD} where it was not)",
+    ),
 ]
 MaxBoxes = Annotated[int, Query(ge=1, le=500, description="At most this many boxes, the best ones")]
 Classes = Annotated[
@@ -65,7 +72,7 @@ def detect_routes(answer: Answer) -> APIGatewayRouter:
     @router.post("/detect/<dataset>", summary="Find the objects in a picture", **_DOCUMENTED)
     def detect_in_dataset(  # type: ignore[no-untyped-def]
         dataset: Annotated[str, Path(description="The dataset whose model looks")],
-        threshold: Threshold = DEFAULT_THRESHOLD,
+        threshold: Threshold = None,
         max_boxes: MaxBoxes = DEFAULT_MAX_BOXES,
         classes: Classes = None,
     ):
@@ -73,7 +80,7 @@ def detect_routes(answer: Answer) -> APIGatewayRouter:
 
     @router.post("/detect", summary="The same, where only one dataset serves a model", **_DOCUMENTED)
     def detect_in_only_dataset(  # type: ignore[no-untyped-def]
-        threshold: Threshold = DEFAULT_THRESHOLD,
+        threshold: Threshold = None,
         max_boxes: MaxBoxes = DEFAULT_MAX_BOXES,
         classes: Classes = None,
     ):
@@ -82,6 +89,6 @@ def detect_routes(answer: Answer) -> APIGatewayRouter:
     return router
 
 
-def _wanted(threshold: float, max_boxes: int, classes: list[str] | None) -> Wanted:
+def _wanted(threshold: float | None, max_boxes: int, classes: list[str] | None) -> Wanted:
     names = frozenset(name.strip() for text in classes or () for name in text.split(","))
     return Wanted(threshold, max_boxes, (names - {""}) or None)

@@ -7,7 +7,7 @@ a run's classes never change. Only when SageMaker knows no endpoint do the table
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nestbox.api.boxes import Detection, Wanted, check_classes, detections
+from nestbox.api.boxes import Detection, ModelClasses, Wanted, check_classes, detections
 from nestbox.api.errors import (
     BadParameterError,
     ModelAnswerError,
@@ -19,7 +19,7 @@ from nestbox.api.model_endpoint import ModelAnswer
 from nestbox.api.picture import Picture
 from nestbox.names import is_dataset_name, is_run_id
 from nestbox.states import State
-from nestbox.tables import REJECTED_ROW, DatasetRow, RunRow, find_dataset, find_run
+from nestbox.tables import REJECTED_ROW, DatasetRow, RunRow, find_dataset, find_run, plain_map
 
 Model = Callable[[str, bytes, str], ModelAnswer]
 """Asks the endpoint of a dataset (name, content, media type): ``model_endpoint.invoke`` with a client."""
@@ -36,11 +36,11 @@ class Detected:
 
 
 class Detector:
-    """Answers pictures; keeps what never changes (the classes of runs) from call to call."""
+    """Answers pictures; keeps what no longer changes once a run serves (its classes) from call to call."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._classes: dict[str, tuple[str, ...]] = {}
+        self._classes: dict[str, ModelClasses] = {}
 
     def detect(self, dataset: str | None, picture: Picture, wanted: Wanted) -> Detected:
         """The wanted boxes in the picture, by the model that serves the dataset (None: the only one) now.
@@ -58,11 +58,11 @@ class Detector:
             _explain_silence(dataset)
             raise
         classes = self._classes_of(answer.variant)
-        check_classes(wanted, classes)
+        check_classes(wanted, classes.names)
         found = detections(answer.prediction, classes, picture.width, picture.height, wanted)
         return Detected(dataset, answer.variant, found, answer.milliseconds)
 
-    def _classes_of(self, run: str) -> tuple[str, ...]:
+    def _classes_of(self, run: str) -> ModelClasses:
         if run not in self._classes:
             row = find_run(run) if is_run_id(run) else None
             if row is None or not row.classes:
@@ -70,7 +70,7 @@ class Detector:
                     f"The endpoint answered as {run!r}, which is no run with classes.",
                     "Somebody changed the endpoint outside Nestbox; the operator should look at it.",
                 )
-            self._classes[run] = tuple(row.classes)
+            self._classes[run] = ModelClasses(tuple(row.classes), plain_map(row.operating_thresholds))
         return self._classes[run]
 
 
