@@ -16,7 +16,13 @@ from dataprep_job.check import CheckReport, Examination, choose_pictured, class_
 from dataprep_job.class_list import classes_from_json, classes_to_json
 from dataprep_job.errors import SourceError
 from dataprep_job.file_source import FileSource
-from dataprep_job.held_out import HeldOutImage, absent_held_out, held_out_from_jsonl, held_out_line
+from dataprep_job.held_out import (
+    HELD_OUT,
+    HeldOutImage,
+    absent_held_out,
+    held_out_from_jsonl,
+    held_out_line,
+)
 from dataprep_job.inspection import Photo, StoredImage, Treatment
 from dataprep_job.judging_pictures import JudgingPictures
 from dataprep_job.labels import Split
@@ -32,7 +38,6 @@ from dataprep_job.trained_before import TRAINED_BEFORE, trained_before_lines
 SUMMARY = "summary.json"
 MANY = 10_000
 """From so many pictures on, which take a while, a first report does not wait for them."""
-HELD_OUT = "held_out.jsonl"
 HELD_OUT_ABSENT = "held_out_absent.jsonl"
 """What earlier runs held out and this dataset lacks: it stays held out should it come back."""
 _JSON = "application/json"
@@ -171,9 +176,7 @@ def payload_treatment(found: Survey) -> dict[str, Any]:
 
 
 def _stored_in(previous: Storage) -> Callable[[PackedImage], bytes]:
-    return lambda packed: encoded_in(
-        Source(previous, records_name(packed.split)), packed.start, packed.stop
-    )
+    return lambda packed: encoded_in(Source(previous, records_name(packed.split)), packed.start, packed.stop)
 
 
 def previous_source(order: Order, photo: Photo) -> Source | None:

@@ -1,4 +1,4 @@
-"""What earlier runs of a dataset trained on and this one does not: `trained_before.jsonl`, one line a picture.
+"""What earlier runs of a dataset trained on and this one does not: `trained_before.jsonl`, a line a picture.
 
 A model that started from another one's weights has seen what that one saw. Every run is prepared after the
 one before it, so this list covers whatever a champion, or a candidate that starts from it, can have seen
