@@ -12,7 +12,7 @@ import boto3
 import pytest
 from nestbox import events
 from nestbox.gateways.uploads import Uploads
-from nestbox.tables import find_dataset, get_run
+from nestbox.tables import find_dataset
 
 FUNCTIONS = Path(__file__).parents[3] / "functions"
 STATE_CHANGE = {
@@ -101,16 +101,6 @@ def test_reconcile_looks_at_what_is_unfinished(world, queue):
     assert queue.bodies() == [{"run": run}]
 
 
-def test_judge_is_a_lambda_function(world, queue, make_sqs_event, caplog):
-    run = world.run_to_training()
-    world.finish_training(run, [0.5])
-    world.record_run.look(run)
-    answer = load("judge").handler(make_sqs_event(events.run_message(run)), CONTEXT)
-    assert answer == {"batchItemFailures": []}
-    assert get_run(run).state == "DEPLOYING"
-    assert [one.run for one in caplog.records if one.message == "looked"] == [run]
-
-
 def test_a_run_that_does_not_exist_goes_back_to_the_queue(queue, make_sqs_event):
     body = events.run_message("birds-20261124224000-abcd")
     assert load("judge").handler(make_sqs_event(body, "{}"), CONTEXT) == {
@@ -118,7 +108,7 @@ def test_a_run_that_does_not_exist_goes_back_to_the_queue(queue, make_sqs_event)
     }
 
 
-@pytest.mark.parametrize("name", ["start_run", "start_training", "record_run", "update_endpoint"])
+@pytest.mark.parametrize("name", ["start_run", "start_training", "record_run", "judge", "update_endpoint"])
 def test_a_function_hands_the_look_to_its_step(world, monkeypatch, make_sqs_event, name):
     module = load(name)
     run = world.run_to_end([0.5])
