@@ -22,7 +22,7 @@ from benchmarks.accuracy.chart import Points, curves_over_time
 from benchmarks.accuracy.datasets import Packed, datasets
 from benchmarks.accuracy.training import epochs_within, train
 from benchmarks.bench_accuracy import OUT
-from detector.mxnet_runtime import available_cores
+from detector.cores import available_cores
 from detector.recordio_dataset import read_dataset
 from evaluation.boxes import gather_found, gather_truth
 from evaluation.summary import summarise

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nestbox.states import State
+from nestbox import timestamps
+from nestbox.states import ENDED, State
 from nestbox.tables import REJECTED_ROW, DatasetRow, EpochRow, RunRow
 
 _INTERNAL = frozenset({"revision", "unfinished", "pending", "settle_at", "unannounced", "announced"})
@@ -42,3 +43,9 @@ def why(row: RunRow) -> str:
 def maps(epochs: Sequence[EpochRow]) -> list[float]:
     """The known validation mAPs in order."""
     return [float(row.validation_map) for row in epochs if row.validation_map is not None]
+
+
+def seconds_of(row: RunRow) -> float:
+    """How long a run took, or has taken so far."""
+    end = timestamps.from_text(row.updated_at) if State(row.state) in ENDED else timestamps.now()
+    return max(0.0, (end - timestamps.from_text(row.created_at)).total_seconds())

@@ -7,13 +7,14 @@ from itertools import pairwise
 
 from nestbox import timestamps
 from nestbox.names import is_run_id
-from nestbox.states import ENDED, State
+from nestbox.states import State
 from nestbox.tables import REJECTED_ROW, EpochRow, Notice, RunRow, epochs_of, find_dataset, get_run, plain_map
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from cli.errors import CliError
+from cli.judged import classes_table, decision_facts
 from cli.options import Commands, Parser, add_command, add_stack_options, count_from, dataset_name
 from cli.output import (
     UNKNOWN,
@@ -28,7 +29,7 @@ from cli.output import (
     sparkline,
     table,
 )
-from cli.records import datasets, maps, record, runs, why
+from cli.records import datasets, maps, record, runs, seconds_of, why
 from cli.stack import find_stack
 
 DEFAULT_RUNS = 20
@@ -147,7 +148,7 @@ def run_runs(options: argparse.Namespace) -> int:
                     coloured(row.state) + (" [green]●[/]" if row.run in serving else ""),
                     UNKNOWN if row.images is None else str(row.images),
                     number(row.best_map),
-                    duration(_seconds(row)),
+                    duration(seconds_of(row)),
                     ago(row.created_at),
                     escape(why(row)[:80]),
                 ]
@@ -208,11 +209,14 @@ def show_run(out: Console, row: RunRow, epochs: list[EpochRow]) -> None:
     if row.best_map is not None:
         facts.append(("best", f"mAP {number(row.best_map, 4)} in epoch {row.best_epoch}"))
     if row.decision is not None:
-        facts.append(("gate", f"{'promoted' if row.decision.promote else 'rejected'}: {row.decision.reason}"))
+        facts += decision_facts(row.decision)
     if row.code_version:
         facts.append(("code", row.code_version))
     for name, value in facts:
         out.print(f"[dim]{name:>12}[/]  {escape(value)}", soft_wrap=True)
+    if row.decision is not None and row.decision.classes:
+        out.print("\n[bold]classes[/]  average precision on held-out images")
+        out.print(classes_table(row.decision))
     if epochs:
         out.print(f"\n[bold]epochs[/]  [green]{sparkline(maps(epochs))}[/]")
         out.print(epochs_table(epochs))
@@ -253,8 +257,3 @@ def _history(row: RunRow) -> list[list[str]]:
         [step.at, coloured(step.to_state), "" if span is None else duration(span), step.by, escape(step.why)]
         for step, span in zip(steps, spans, strict=True)
     ]
-
-
-def _seconds(row: RunRow) -> float:
-    end = timestamps.from_text(row.updated_at) if State(row.state) in ENDED else timestamps.now()
-    return max(0.0, (end - timestamps.from_text(row.created_at)).total_seconds())

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dataprep_job.archive_source import open_archives
 from dataprep_job.errors import DataPrepError, LocationError, SourceError
@@ -20,12 +19,9 @@ from dataprep_job.slices import merge, plan, prepare_slice
 from dataprep_job.snapshot_source import SnapshotSource
 from dataprep_job.storage import S3Storage, open_storage
 
-if TYPE_CHECKING:
-    from dataprep_job.evaluate import Comparison, Model
-
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 """What AWS Batch calls the number of an array job's child."""
-NO_PREVIOUS = "-"
+NOTHING = "-"
 """AWS Batch cannot pass an empty parameter."""
 
 
@@ -38,10 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "evaluate":
-            # Drawing its page takes much that no other command needs, and their report is waited for.
-            from dataprep_job.evaluate import evaluate
-
-            evaluate(_comparison(options), say_on_stdout)
+            _evaluate(options)
         else:
             _COMMANDS[options.command](_order(options), options)
     except DataPrepError as error:
@@ -100,45 +93,50 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_comparison(command: argparse.ArgumentParser) -> None:
     command.description = (
-        "Judge a candidate on the pictures that its preparation held out, less those that the champion was "
+        "Judge a candidate on the pictures that its preparation held out, less those that earlier runs "
         "trained on, from the answers of batch transform. Exits 0 once report.json is written."
     )
     command.add_argument("--run", required=True, help="run id of the candidate")
     command.add_argument("--dataset", required=True, help="dataset name")
-    command.add_argument("--source", required=True, help="s3://bucket/datasets/NAME/, or a folder")
-    command.add_argument("--snapshot", default=NO_PREVIOUS, help="of the candidate's run; '-' for a folder")
     command.add_argument("--preparation", required=True, help="output of the candidate's preparation")
     command.add_argument("--answers", required=True, help="output of the candidate's transform job")
-    command.add_argument("--champion-preparation", default=NO_PREVIOUS, help="'-' where there is no champion")
-    command.add_argument("--champion-answers", default=NO_PREVIOUS, help="'-' where there is no champion")
+    for name, what in (
+        ("run", "run id of the champion"),
+        ("preparation", "output of its preparation"),
+        ("answers", "output of its transform job on the candidate's pictures"),
+    ):
+        command.add_argument(f"--champion-{name}", default=NOTHING, help=f"{what}; '-' where there is none")
+    command.add_argument("--note", default=NOTHING, help="why a champion cannot be compared with, or '-'")
     command.add_argument("--output", required=True, help="s3://bucket/prefix/, or a folder")
 
 
-def _comparison(options: argparse.Namespace) -> Comparison:
-    from dataprep_job.evaluate import Comparison
+def _evaluate(options: argparse.Namespace) -> None:
+    # A job that prepares needs nothing of this, and one that judges waits for each import.
+    from dataprep_job.evaluate import Comparison, Model, evaluate
 
     champion = None
-    given = [address != NO_PREVIOUS for address in (options.champion_preparation, options.champion_answers)]
-    if any(given):
-        if not all(given):
+    given = (options.champion_run, options.champion_preparation, options.champion_answers)
+    if set(given) != {NOTHING}:
+        if NOTHING in given:
             raise LocationError(
-                "A champion needs both --champion-preparation and --champion-answers, or '-' for both."
+                "A champion needs --champion-run, --champion-preparation and --champion-answers, "
+                "or '-' for all three."
             )
-        champion = _model(options.champion_answers, options.champion_preparation)
-    return Comparison(
-        run=options.run,
+        run, preparation, answers = given
+        champion = Model(run, open_storage(answers), open_storage(preparation), preparation)
+    order = Comparison(
         dataset=options.dataset,
-        source=open_archives(_open_source(options.source, options.snapshot)),
-        candidate=_model(options.answers, options.preparation),
+        candidate=Model(
+            options.run,
+            open_storage(options.answers),
+            open_storage(options.preparation),
+            options.preparation,
+        ),
         champion=champion,
+        note="" if options.note == NOTHING else options.note,
         output=open_storage(options.output),
     )
-
-
-def _model(answers: str, preparation: str) -> Model:
-    from dataprep_job.evaluate import Model
-
-    return Model(open_storage(answers), open_storage(preparation), preparation)
+    evaluate(order, say_on_stdout)
 
 
 def _add_order(command: argparse.ArgumentParser) -> None:
@@ -147,12 +145,12 @@ def _add_order(command: argparse.ArgumentParser) -> None:
     command.add_argument("--source", required=True, help="s3://bucket/datasets/NAME/, or a folder")
     command.add_argument(
         "--snapshot",
-        default=NO_PREVIOUS,
+        default=NOTHING,
         help="s3://…/snapshot.jsonl.gz with exact versions; '-' for a folder",
     )
     command.add_argument("--output", required=True, help="s3://bucket/prefix/, or a folder")
     command.add_argument(
-        "--previous", default=NO_PREVIOUS, help="output of the previous preparation, '-' where there is none"
+        "--previous", default=NOTHING, help="output of the previous preparation, '-' where there is none"
     )
 
 
@@ -162,14 +160,14 @@ def _order(options: argparse.Namespace) -> Order:
         dataset=options.dataset,
         source=open_archives(_open_source(options.source, options.snapshot)),
         output=open_storage(options.output),
-        previous=None if options.previous == NO_PREVIOUS else open_storage(options.previous),
+        previous=None if options.previous == NOTHING else open_storage(options.previous),
     )
 
 
 def _open_source(source: str, snapshot: str) -> RangedSource:
     if not source.startswith("s3://"):
         return FolderSource(Path(source))
-    if snapshot == NO_PREVIOUS:
+    if snapshot == NOTHING:
         raise LocationError("A source in S3 needs --snapshot, which names the exact versions to read.")
     s3 = connect()
     location = S3Location.parse(snapshot)

@@ -48,7 +48,9 @@ class Catalogue:
             self.database.execute(f"PRAGMA {pragma}")
         self.database.create_function("folder_of", 1, _folder_of, deterministic=True)
         self.known_schemas: list[str] = []
-        """Indexes of packed pictures that `attach_known` made readable."""
+        """Indexes of packed pictures that say what the plan knows; the last one counts."""
+        self.has_previous_index = False
+        """Whether `previous.packed` can be read, be its payloads of use or not."""
         self._waiting: list[tuple[Any, ...]] = []
         self._name_ids: dict[str, int] = {}
         self._names: list[str] = []
@@ -62,12 +64,14 @@ class Catalogue:
                 self._classes.append(used)
         self.database.execute("BEGIN")
 
-    def attach_known(self, path: Path, schema: Literal["previous", "slices"]) -> None:
-        """Make an index of packed pictures readable; the one attached last says what the plan knows."""
+    def attach_index(self, path: Path, schema: Literal["previous", "slices"], *, known: bool) -> None:
+        """Make an index of packed pictures readable. `known`: its payloads can be taken over."""
         self.database.execute("COMMIT")
         self.database.execute(f"ATTACH DATABASE ? AS {schema}", (str(path),))
         self.database.execute("BEGIN")
-        self.known_schemas.append(schema)
+        self.has_previous_index = self.has_previous_index or schema == "previous"
+        if known:
+            self.known_schemas.append(schema)
 
     def save(self, path: Path) -> None:
         """Write the catalogue to a file that another process can open."""

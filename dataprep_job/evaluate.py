@@ -13,26 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataprep_job.class_list import classes_from_json
-from dataprep_job.errors import FileGoneError, PictureError, SourceError
+from dataprep_job.errors import PictureError, SourceError
 from dataprep_job.evaluation_page.page import evaluation_page
 from dataprep_job.exhibits import Flaw, PicturedImage
-from dataprep_job.file_source import FileSource, SourceFile
+from dataprep_job.held_out import HELD_OUT
 from dataprep_job.inspection import ImageBox
-from dataprep_job.judged_pictures import (
-    JudgedPicture,
-    TrainedOn,
-    judged_split,
-    pictures_from_jsonl,
-    trained_on,
-)
+from dataprep_job.judged_pictures import JudgedPicture, judged_split, pictures_from_jsonl
 from dataprep_job.judgement import Judged, Judgement
-from dataprep_job.labels import Edges
+from dataprep_job.labels import Edges, Split
 from dataprep_job.photo import check_header, decode
 from dataprep_job.predictions import read_predictions, translate_classes
-from dataprep_job.prepare import HELD_OUT
 from dataprep_job.progress import Say
 from dataprep_job.storage import Storage
 from dataprep_job.thumbnail import LONGER_EDGE, thumbnail
+from dataprep_job.trained_before import TRAINED_BEFORE, TrainedBefore, trained_before_from_jsonl
 from evaluation.bootstrap import paired_bootstrap
 from evaluation.boxes import Booleans, Boxes, Truth, gather_found, gather_truth
 from evaluation.matching import match_as_voc, show
@@ -40,12 +34,18 @@ from evaluation.summary import summarise
 
 REPORT = "report.json"
 PAGE = "report.html"
+_NO_CHAMPION = "There is no champion to compare with."
+_ALL_SEEN = (
+    "Every labelled picture that is held out was trained on by an earlier run, so none could be left out: "
+    "hold out fresh ones."
+)
 
 
 @dataclass(frozen=True)
 class Model:
-    """One of the two: where its answers are, and its preparation, which knows its classes and pictures."""
+    """One of the two: where its answers are, and its preparation, which knows its classes."""
 
+    run: str
     answers: Storage
     preparation: Storage
     address: str
@@ -54,13 +54,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is to be judged: the candidate, against the champion where there is one."""
+    """What is to be judged: the candidate, against the champion where there is one.
 
-    run: str
+    note: why the dataset's champion cannot be compared with; empty where it can, or there is none.
+    """
+
     dataset: str
-    source: FileSource
     candidate: Model
     champion: Model | None
+    note: str
     output: Storage
 
 
@@ -71,13 +73,13 @@ def evaluate(order: Comparison, say: Say) -> Judgement:
         DataPrepError: something cannot be read or written, or there is nothing to judge on.
     """
     judgement = judge(order, say)
-    page = evaluation_page(judgement, _worst(order.source, judgement))
+    page = evaluation_page(judgement, _worst(order.candidate.preparation, judgement))
     document = json.dumps(judgement.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     order.output.put(PAGE, page.encode(), "text/html; charset=utf-8")
     order.output.put(REPORT, document.encode(), "application/json")
     against = f", the champion's {judgement.champion.summary.map:.4f}" if judgement.champion else ""
     say(
-        f"{order.run}: mAP@0.5 {judgement.candidate.summary.map:.4f}{against}, "
+        f"{judgement.run}: mAP@0.5 {judgement.candidate.summary.map:.4f}{against}, "
         f"on {len(judgement.pictures):,} pictures"
     )
     return judgement
@@ -85,46 +87,56 @@ def evaluate(order: Comparison, say: Say) -> Judgement:
 
 def judge(order: Comparison, say: Say) -> Judgement:
     """Read both models' answers and score them on the same pictures."""
-    preparation = order.candidate.preparation
     classes = _classes(order.candidate)
-    held_out = preparation.open(HELD_OUT)
-    if held_out is None:
-        raise SourceError(f"{order.candidate.address} has no {HELD_OUT}; name the preparation of the run.")
-    with held_out:
-        everything = pictures_from_jsonl(held_out)
-    split = judged_split(everything)
-    held_out_pictures = [picture for picture in everything if picture.split == split]
-    if not any(picture.boxes for picture in held_out_pictures):
-        raise SourceError(
-            f"None of the {len(held_out_pictures):,} held-out pictures has a box, so nothing can be judged; "
-            "label some of them."
-        )
-    seen = TrainedOn(frozenset(), frozenset())
-    if order.champion is not None:
-        seen = trained_on(order.champion.preparation, order.champion.address)
-    pictures = [picture for picture in held_out_pictures if not seen.holds(picture)]
-    champion, note = order.champion, "" if order.champion else "There is no champion to compare with."
+    split, held_out, seen = _held_out(order.candidate)
+    pictures = [picture for picture in held_out if not seen.holds(picture.key, picture.digest)]
+    notes = [order.note or ("" if order.champion else _NO_CHAMPION)]
     if not any(picture.boxes for picture in pictures):
-        # The candidate is worth something all the same.
-        pictures, champion = held_out_pictures, None
-        note = "The champion was trained on every labelled picture that is held out: it cannot be compared."
+        # The numbers flatter whoever has seen most of them, which rarely is the candidate; to judge it alone
+        # would let it win against nobody.
+        pictures = held_out
+        notes.append(_ALL_SEEN)
     class_ids = {name: number for number, name in enumerate(classes)}
     truth = _truth(pictures, class_ids)
     judged = _judged(order.candidate, "candidate", pictures, class_ids, truth, say)
+    champion = order.champion
     rival = _judged(champion, "champion", pictures, class_ids, truth, say) if champion else None
     return Judgement(
-        run=order.run,
+        run=order.candidate.run,
         dataset=order.dataset,
         split=split,
         pictures=pictures,
-        left_out=len(held_out_pictures) - len(pictures),
+        left_out=len(held_out) - len(pictures),
         classes=classes,
         truth=truth,
         candidate=judged,
         champion=rival,
+        champion_run=champion.run if champion else None,
         difference=paired_bootstrap(judged.found, rival.found, truth) if rival else None,
-        note=note,
+        note=" ".join(filter(None, notes)),
     )
+
+
+def _held_out(model: Model) -> tuple[Split, list[JudgedPicture], TrainedBefore]:
+    """The split that judges, its pictures, and which pictures models may have been trained on before."""
+    held_out = model.preparation.open(HELD_OUT)
+    before = model.preparation.open(TRAINED_BEFORE)
+    for name, stream in ((HELD_OUT, held_out), (TRAINED_BEFORE, before)):
+        if stream is None:
+            raise SourceError(f"{model.address} has no {name}; name the preparation of the run.")
+    assert held_out is not None
+    assert before is not None
+    with held_out, before:
+        everything = pictures_from_jsonl(held_out)
+        seen = trained_before_from_jsonl(before)
+    split = judged_split(everything)
+    pictures = [picture for picture in everything if picture.split == split]
+    if not any(picture.boxes for picture in pictures):
+        raise SourceError(
+            f"None of the {len(pictures):,} held-out pictures has a box, so nothing can be judged; "
+            "label some of them."
+        )
+    return split, pictures, seen
 
 
 def _classes(model: Model) -> list[str]:
@@ -154,7 +166,8 @@ def _judged(
     say: Say,
 ) -> Judged:
     translation = translate_classes(_classes(model), class_ids)
-    rows = read_predictions(model.answers, [picture.key for picture in pictures], translation, who, say)
+    names = [_name(picture).rpartition("/")[2] for picture in pictures]
+    rows = read_predictions(model.answers, names, translation, who, say)
     found = gather_found(rows, [(picture.width, picture.height) for picture in pictures])
     summary = summarise(found, truth, list(class_ids))
     matches = match_as_voc(found, truth, summary.overlap)
@@ -162,15 +175,20 @@ def _judged(
     return Judged(found, summary, at_work.correct | at_work.wrong, at_work.wrong, at_work.missed)
 
 
-def _worst(source: FileSource, judgement: Judgement) -> list[list[PicturedImage]]:
+def _name(picture: JudgedPicture) -> str:
+    """The file that models were shown."""
+    if picture.picture is None:
+        raise SourceError(f"{HELD_OUT} names no file of {picture.key} to judge on. Prepare the run again.")
+    return picture.picture
+
+
+def _worst(preparation: Storage, judgement: Judgement) -> list[list[PicturedImage]]:
     """Show the worst pictures as labelled and as each model sees it; what cannot be opened is left out."""
     chosen = judgement.worst()
-    keys = {judgement.pictures[number].key for number in chosen}
-    files = {file.path: file for file in source.files() if file.path in keys}
     shown = []
     for number in chosen:
         picture = judgement.pictures[number]
-        jpeg = _thumbnail(source, files.get(picture.key))
+        jpeg = _thumbnail(preparation.read(_name(picture)))
         if jpeg is None:
             continue
         truth = judgement.truth
@@ -189,13 +207,12 @@ def _worst(source: FileSource, judgement: Judgement) -> list[list[PicturedImage]
     return shown
 
 
-def _thumbnail(source: FileSource, file: SourceFile | None) -> bytes | None:
-    if file is None:
+def _thumbnail(data: bytes | None) -> bytes | None:
+    if data is None:
         return None
     try:
-        data = source.read(file)
         return thumbnail(decode(data, check_header(data), LONGER_EDGE))
-    except (FileGoneError, PictureError):
+    except PictureError:
         return None
 
 

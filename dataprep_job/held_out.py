@@ -10,6 +10,8 @@ from dataprep_job.catalogue import Catalogue
 from dataprep_job.errors import SourceError
 from dataprep_job.labels import Split
 
+HELD_OUT = "held_out.jsonl"
+
 
 class HeldOutImage(NamedTuple):
     """One picture that an earlier run held out: known by its path, its group and its content."""

@@ -37,8 +37,9 @@ class Judged:
 class Judgement:
     """Everything that the report says.
 
-    split: which pictures; `validation` chose the best epoch as well. left_out: pictures that the champion was
-    trained on. note: why there is no champion to compare with, empty where there is one.
+    split: which pictures; `validation` chose the best epoch as well. left_out: pictures that models were
+    trained on before. champion_run: whose model the champion is. note: what whoever reads the numbers must
+    know, empty where that is nothing.
     """
 
     run: str
@@ -50,6 +51,7 @@ class Judgement:
     truth: Truth
     candidate: Judged
     champion: Judged | None
+    champion_run: str | None
     difference: Interval | None
     note: str
 
@@ -83,6 +85,7 @@ class Judgement:
             "note": self.note,
             "candidate": self.candidate.summary.to_json(),
             "champion": self.champion.summary.to_json() if self.champion else None,
+            "champion_run": self.champion_run,
             "difference": asdict(self.difference) if self.difference else None,
             "worst": worst,
         }

@@ -105,13 +105,14 @@ class PackedIndex:
         self._waiting.clear()
 
 
-def is_usable(path: Path, treatment: dict[str, Any]) -> bool:
-    """Whether a file is an index of payloads made by this very treatment."""
+def read_treatment(path: Path) -> dict[str, Any] | None:
+    """The treatment that made the payloads of an index; None where the file is no index, or a damaged one."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             rows = database.execute("SELECT key, value FROM about").fetchall()
             database.execute(f"SELECT {PACKED_COLUMNS} FROM packed LIMIT 1").fetchone()  # noqa: S608
             about = {key: json.loads(value) for key, value in rows}
     except (sqlite3.Error, ValueError):
-        return False
-    return about == {"version": _VERSION, "treatment": treatment}
+        return None
+    treatment = about.get("treatment")
+    return treatment if about.get("version") == _VERSION and isinstance(treatment, dict) else None

@@ -183,9 +183,7 @@ class SplitPacker:
             self._append(before)
             self._copy(source, stored.stop - zeros - stored.jpeg_bytes, stored.stop)
             return
-        data = source.storage.read_range(source.name, stored.start, stored.stop)
-        ((_, payload),) = records(data)
-        _, _, encoded = unpack_image(payload)
+        encoded = encoded_in(source, stored.start, stored.stop)
         self._append(frame(image_header(sample.record_id, sample.label) + encoded))
 
     def _append(self, data: bytes) -> None:
@@ -210,9 +208,9 @@ class SplitPacker:
             self._records.copy(source.storage, source.name, start, stop)
 
 
-def stored_jpeg(source: Source, packed: PackedImage) -> bytes:
+def encoded_in(source: Source, start: int, stop: int) -> bytes:
     """The encoded picture of a record that was packed earlier."""
-    ((_, payload),) = records(source.storage.read_range(source.name, packed.start, packed.stop))
+    ((_, payload),) = records(source.storage.read_range(source.name, start, stop))
     return unpack_image(payload)[2]
 
 

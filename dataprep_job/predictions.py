@@ -1,4 +1,4 @@
-"""A model's answers as SageMaker's batch transform leaves them: `<key>.out` for every picture it was sent.
+"""A model's answers as SageMaker's batch transform leaves them: `<name>.out` for every picture it was sent.
 
 An answer is `{"prediction": [[class, score, xmin, ymin, xmax, ymax], ...]}`, coordinates relative to the
 picture; any container that keeps the built-in algorithm's contract writes it.
@@ -26,13 +26,13 @@ _FOREIGN = -1.0
 
 
 def read_predictions(
-    answers: Storage, keys: Sequence[str], class_ids: Sequence[int | None], who: str, say: Say
+    answers: Storage, names: Sequence[str], class_ids: Sequence[int | None], who: str, say: Say
 ) -> list[Rows]:
     """Read a model's answers for pictures, class ids translated to those that are judged by.
 
     Args:
         answers: where the transform job wrote.
-        keys: of the pictures, in order.
+        names: of the pictures' files below the prefix that was transformed, in order.
         class_ids: for each id of the model the id that is judged by; None: its class is not judged.
         who: "candidate" or "champion", for messages.
         say: hears about progress.
@@ -41,21 +41,21 @@ def read_predictions(
         SourceError: an answer is missing or is none. A model is never judged on part of its answers: whose
             missing ones count for nothing would lose by it, and the other would win.
     """
-    progress = Progress(say, f"answers of the {who}", len(keys))
+    progress = Progress(say, f"answers of the {who}", len(names))
     found: list[Rows] = []
     missing: list[str] = []
-    for key, data in zip(
-        keys, ordered_map(lambda key: answers.read(f"{key}.out"), keys, READ_THREADS), strict=True
+    for name, data in zip(
+        names, ordered_map(lambda name: answers.read(f"{name}.out"), names, READ_THREADS), strict=True
     ):
         if data is None:
-            missing.append(key)
+            missing.append(name)
         else:
-            found.append(_translated(parse_answer(data, f"{key}.out of the {who}"), class_ids))
+            found.append(_translated(parse_answer(data, f"{name}.out of the {who}"), class_ids))
         progress.step()
     if missing:
         named = ", ".join(missing[:_NAMED])
         raise SourceError(
-            f"The {who} has no answer for {len(missing):,} of {len(keys):,} pictures ({named}"
+            f"The {who} has no answer for {len(missing):,} of {len(names):,} pictures ({named}"
             f"{', …' if len(missing) > _NAMED else ''}): its transform job did not finish; run it again."
         )
     return found

@@ -25,16 +25,24 @@ from dataprep_job.class_list import classes_from_json, classes_to_json
 from dataprep_job.collector import seldom_collecting
 from dataprep_job.errors import SourceError
 from dataprep_job.file_source import FileSource
-from dataprep_job.held_out import HeldOutImage, absent_held_out, held_out_from_jsonl, held_out_line
+from dataprep_job.held_out import (
+    HELD_OUT,
+    HeldOutImage,
+    absent_held_out,
+    held_out_from_jsonl,
+    held_out_line,
+)
 from dataprep_job.inspection import Photo, StoredImage, Treatment
+from dataprep_job.judging_pictures import JudgingPictures
 from dataprep_job.labels import Split
-from dataprep_job.packed_index import INDEX, PackedImage, PackedIndex, is_usable
-from dataprep_job.packing import Source, SplitPacker, block_bits, records_name, stored_jpeg
+from dataprep_job.packed_index import INDEX, PackedImage, PackedIndex, read_treatment
+from dataprep_job.packing import Source, SplitPacker, block_bits, encoded_in, records_name
 from dataprep_job.progress import Progress, Say, Stopwatch
 from dataprep_job.recordio import label_width
 from dataprep_job.report_page import report_page
 from dataprep_job.storage import Storage
 from dataprep_job.survey import Earlier, Survey, survey
+from dataprep_job.trained_before import TRAINED_BEFORE, trained_before_lines
 
 SUMMARY = "summary.json"
 MANY = 10_000
@@ -44,7 +52,6 @@ HELD_BYTES = 128 << 20
 
 The report need not wait for their encoding then. Where they are many, encoding goes on beside the downloads.
 """
-HELD_OUT = "held_out.jsonl"
 HELD_OUT_ABSENT = "held_out_absent.jsonl"
 """What earlier runs held out and this dataset lacks: it stays held out should it come back."""
 _JSON = "application/json"
@@ -66,6 +73,7 @@ class Order:
         resize: takes the place of what nestbox.yaml says.
         flip: takes the place of what nestbox.yaml says.
         jobs: how many CPUs to use; None: all.
+        judging: whether models will be judged on what is held out, so that what this takes is written.
     """
 
     run: str
@@ -77,6 +85,7 @@ class Order:
     resize: int | None = None
     flip: bool | None = None
     jobs: int | None = None
+    judging: bool = True
 
 
 @seldom_collecting()
@@ -155,17 +164,18 @@ def _held_out_in(streams: Iterable[BinaryIO | None]) -> Iterator[HeldOutImage]:
 def packing_treatment(order: Order, found: Survey, folder: Path) -> Treatment:
     """What is done to every picture, and what can be taken over from the previous preparation.
 
-    An index of the previous preparation that is missing, damaged or made with another treatment costs time,
-    nothing else.
+    An index of the previous preparation that is missing, damaged or made with another treatment costs time.
     """
     configuration = found.configuration
     stored: Callable[[PackedImage], bytes] | None = None
     if order.previous is not None:
         previous = order.previous
         index = previous.local_copy(INDEX, folder)
-        if index is not None and is_usable(index, payload_treatment(found)):
-            found.catalogue.attach_known(index, "previous")
-            stored = _stored_in(previous)
+        made_by = read_treatment(index) if index is not None else None
+        if index is not None and made_by is not None:
+            is_usable = made_by == payload_treatment(found)
+            found.catalogue.attach_index(index, "previous", known=is_usable)
+            stored = _stored_in(previous) if is_usable else None
     return Treatment(
         class_ids=class_ids(found),
         resize=configuration.resize,
@@ -183,7 +193,7 @@ def payload_treatment(found: Survey) -> dict[str, Any]:
 
 
 def _stored_in(previous: Storage) -> Callable[[PackedImage], bytes]:
-    return lambda packed: stored_jpeg(Source(previous, records_name(packed.split)), packed)
+    return lambda packed: encoded_in(Source(previous, records_name(packed.split)), packed.start, packed.stop)
 
 
 def previous_source(order: Order, photo: Photo) -> Source | None:
@@ -227,10 +237,15 @@ class Preparation:
                     report = examination.report()
                     publish(self._order, report, self._say)
                     photos = encode_all(checked, examination.treatment, self._order.jobs)
+                pictures = JudgingPictures(output)
+                stack.callback(pictures.close)
                 for photo, split in photos:
-                    packers.add(photo, split, source_of(photo))
+                    source = source_of(photo)
+                    packers.add(photo, split, source)
                     if split != "train":
-                        held_out.write(held_out_line(self._held_out(photo, split)))
+                        picture = pictures.add(photo, split, source) if self._order.judging else None
+                        held_out.write(held_out_line(self._held_out(photo, split, picture)))
+                pictures.finish()
             with self._watch.stage("report"):
                 if report is None:
                     report = examination.report()
@@ -240,6 +255,8 @@ class Preparation:
                 for image in absent_held_out(self._survey.catalogue):
                     absent.write(held_out_line(image))
                 absent.commit()
+                if self._order.judging:
+                    self._write_trained_before()
             with self._watch.stage("pack"):
                 if not report.blocked:
                     packers.commit()
@@ -261,9 +278,24 @@ class Preparation:
             )
         return summary
 
-    def _held_out(self, photo: Photo, split: Split) -> dict[str, Any]:
+    def _write_trained_before(self) -> None:
+        previous = self._order.previous
+        earlier = previous.open(TRAINED_BEFORE) if previous is not None else None
+        stream = self._order.output.stream(TRAINED_BEFORE, _JSON_LINES)
+        try:
+            if previous is not None:
+                for line in trained_before_lines(self._survey.catalogue, earlier or ()):
+                    stream.write(line)
+            stream.commit()
+        finally:
+            stream.abort()
+            if earlier is not None:
+                earlier.close()
+
+    def _held_out(self, photo: Photo, split: Split, picture: str | None) -> dict[str, Any]:
         return {
             "key": photo.plan.labels.image,
+            "picture": picture,
             "version_id": photo.plan.file.version,
             "split": split,
             "group": photo.plan.group,

@@ -128,7 +128,7 @@ def merge(order: Order, slices: int, say: Say) -> PrepSummary:
             # Nothing is taken over from the previous preparation here: the slices have done that.
             treatment = replace(packing_treatment(order, found, Path(folder)), stored=None)
             joined = _join(order.output, slices, Path(folder))
-            found.catalogue.attach_known(joined, "slices")
+            found.catalogue.attach_index(joined, "slices", known=True)
         first_ids = [first for first, _ in slice_bounds(block_bits(found.planned), slices)]
         outputs = [order.output.below(_folder(number)) for number in range(slices)]
 

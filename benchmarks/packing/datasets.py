@@ -131,6 +131,7 @@ def pack(
         FolderStorage(out, durable=durable),
         FolderStorage(previous) if previous else None,
         checksums=durable,
+        judging=False,
     )
     prepare(order, say_nothing)
 

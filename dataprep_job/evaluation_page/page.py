@@ -55,9 +55,11 @@ def _verdict(judgement: Judgement) -> str:
             "the draws the candidate is better."
         )
     else:
-        said.append(f". {text(judgement.note)}")
+        said.append(".")
+    if judgement.note:
+        said.append(f" {text(judgement.note)}")
     left_out = (
-        f" {counted(judgement.left_out, 'picture')} left out, as the champion was trained on "
+        f" {counted(judgement.left_out, 'picture')} left out, as an earlier run trained on "
         f"{'it' if judgement.left_out == 1 else 'them'}."
         if judgement.left_out
         else ""

@@ -1,4 +1,4 @@
-"""Runs that have a model: decide whether it replaces the champion."""
+"""Runs that have a model: have it scored beside the champion, and decide whether it replaces that one."""
 
 import functools
 from typing import Any
@@ -7,7 +7,11 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from nestbox.events import DatasetLook, RunLook
+from nestbox.gateways.artifacts import Artifacts
+from nestbox.gateways.batch_jobs import BatchJobs
+from nestbox.gateways.job_logs import JobLogs
 from nestbox.gateways.queues import Queues
+from nestbox.gateways.transforms import Transforms
 from nestbox.handling import look_at_each, run_named
 from nestbox.settings import JudgeSettings, read_settings
 from nestbox.steps.judge import Judge
@@ -19,7 +23,15 @@ metrics = Metrics()
 
 @functools.cache
 def _step() -> Judge:
-    return Judge(read_settings(JudgeSettings), Queues(boto3.client("sqs")))
+    settings = read_settings(JudgeSettings)
+    return Judge(
+        settings,
+        Artifacts(boto3.client("s3"), settings.artifacts_bucket),
+        Transforms(boto3.client("sagemaker")),
+        BatchJobs(boto3.client("batch"), settings.batch_job_queue, settings.evaluate_job_definition),
+        JobLogs(boto3.client("logs")),
+        Queues(boto3.client("sqs")),
+    )
 
 
 def _look(target: RunLook | DatasetLook) -> str:
@@ -30,5 +42,5 @@ def _look(target: RunLook | DatasetLook) -> str:
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Handle a batch of messages, each naming a run."""
+    """Handle a batch of messages, each about a run or a job that judges it."""
     return look_at_each(event, context, _look, logger, metrics)

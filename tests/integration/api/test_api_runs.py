@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import pytest
-from nestbox.tables import DatasetRow, Decision, EpochRow, Notice
+from nestbox.tables import ClassDecision, DatasetRow, Decision, EpochRow, Notice
 
 RUN = "birds-20261124224000-0a1b"
 
@@ -61,7 +61,17 @@ def test_no_such_route(get: Any) -> None:
 
 
 def test_a_run_with_all_its_numbers(get: Any, store_run: Any) -> None:
-    decision = Decision(promote=True, reason="first", candidate_map=0.91, min_map=0.3, min_improvement=0.0)
+    decision = Decision(
+        promote=True,
+        reason="first",
+        candidate_map=0.91,
+        min_map=0.3,
+        min_improvement=0.0,
+        max_class_drop=0.3,
+        images=24,
+        split="test",
+        classes=[ClassDecision(name="wren", boxes=7, candidate_ap=0.5, champion_ap=0.25, fall=-0.25)],
+    )
     store_run(
         images=120,
         boxes=200,
@@ -80,6 +90,10 @@ def test_a_run_with_all_its_numbers(get: Any, store_run: Any) -> None:
         "candidate_map": 0.91,
         "min_map": 0.3,
         "min_improvement": 0.0,
+        "max_class_drop": 0.3,
+        "images": 24,
+        "split": "test",
+        "classes": [{"name": "wren", "boxes": 7, "candidate_ap": 0.5, "champion_ap": 0.25, "fall": -0.25}],
     }
     assert body["history"] == [
         {"to": "PREPARING", "at": "2026-11-24T22:40:00.000Z", "by": "start_run", "why": "quiet"}
@@ -113,6 +127,26 @@ def test_the_report_by_link(get: Any, store_run: Any) -> None:
     page = get(f"/runs/{RUN}/report", {"Accept": "text/html,application/xhtml+xml"})
     assert page.status == 303
     assert urlsplit(page.headers["Location"]).path.endswith(key)
+
+
+def test_the_evaluation_by_link(get: Any, store_run: Any) -> None:
+    store_run()
+    assert get(f"/runs/{RUN}/evaluation").error == {
+        "code": "not_found",
+        "message": f"Run {RUN} has no evaluation.",
+        "hint": f"It is written when the model has been scored; GET /runs/{RUN} shows how far it is.",
+    }
+    prefix = f"runs/{RUN}/evaluation/"
+    s3 = boto3.client("s3")
+    s3.put_object(Bucket="artifacts", Key=f"{prefix}report.html", Body=b"<p>fine</p>")
+    assert get(f"/runs/{RUN}/evaluation").status == 404, "the page alone may be that of an attempt"
+    s3.put_object(Bucket="artifacts", Key=f"{prefix}report.json", Body=b"{}")
+    body = get(f"/runs/{RUN}/evaluation").body
+    assert urlsplit(body["html"]).path.endswith(f"{prefix}report.html")
+    assert urlsplit(body["json"]).path.endswith(f"{prefix}report.json")
+    page = get(f"/runs/{RUN}/evaluation", {"Accept": "text/html"})
+    assert (page.status, urlsplit(page.headers["Location"]).path[-11:]) == (303, "report.html")
+    assert get("/runs/birds-20261124224000-9999/evaluation").status == 404
 
 
 def run_id(dataset: str, second: int, suffix: str = "0000") -> str:

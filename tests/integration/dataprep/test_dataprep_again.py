@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from dataprep_job.prepare import Order, prepare
 from dataprep_job.progress import say_nothing
 from dataprep_job.recordio import records, unpack_image
 from dataprep_job.storage import FolderStorage
+from dataprep_job.trained_before import TRAINED_BEFORE
 
 Drawn = Callable[..., dict[str, bytes]]
 RUN = "pets-20261124120000-0a1b"
@@ -46,11 +49,12 @@ def run(source: Path, out: Path, previous: Path | None = None, **choices: Any) -
     prepare(order, say_nothing)
 
 
-def without_index(previous: Path) -> Path:
+def without_payloads(previous: Path) -> Path:
     """The same result, from which no payload can be taken over."""
-    copy = previous.with_name(f"{previous.name}-without-index")
+    copy = previous.with_name(f"{previous.name}-without-payloads")
     shutil.copytree(previous, copy)
-    (copy / INDEX).unlink()
+    with closing(sqlite3.connect(copy / INDEX)) as index, index:
+        index.execute("UPDATE about SET value = '{}' WHERE key = 'treatment'")
     return copy
 
 
@@ -106,7 +110,7 @@ def test_what_has_not_changed_is_copied_and_the_result_is_that_of_packing_all(
     dataset = write(tmp_path / "pets", drawn(60))
     run(dataset, tmp_path / "first")
     edit(dataset, drawn(5, start=900), seed=1)
-    run(dataset, tmp_path / "full", without_index(tmp_path / "first"))
+    run(dataset, tmp_path / "full", without_payloads(tmp_path / "first"))
     run(dataset, tmp_path / "again", tmp_path / "first", checksums=checksums)
     assert contents(tmp_path / "again") == contents(tmp_path / "full")
     assert changes(tmp_path / "again") == {
@@ -153,7 +157,7 @@ def test_a_new_label_is_packed_before_the_old_picture_even_where_the_magic_cuts_
     for path in (dataset / "Annotations").iterdir():
         path.write_bytes(path.read_bytes().replace(b"<ymin>3<", b"<ymin>9<", 1))
     run(dataset, tmp_path / "again", tmp_path / "first")
-    run(dataset, tmp_path / "full", without_index(tmp_path / "first"))
+    run(dataset, tmp_path / "full", without_payloads(tmp_path / "first"))
     assert contents(tmp_path / "again") == contents(tmp_path / "full")
     assert changes(tmp_path / "again")["relabelled"] == 12
 
@@ -162,18 +166,112 @@ def test_a_new_label_is_packed_before_the_old_picture_even_where_the_magic_cuts_
 def test_a_useless_index_costs_time_and_nothing_else(drawn: Drawn, tmp_path: Path, damage: str) -> None:
     dataset = write(tmp_path / "pets", drawn(20))
     run(dataset, tmp_path / "first", resize=32 if damage == "other treatment" else None)
+    whole = without_payloads(tmp_path / "first")
     index = tmp_path / "first" / INDEX
     if damage == "missing":
         index.unlink()
     elif damage == "garbage":
         index.write_bytes(b"no database" * 100)
     run(dataset, tmp_path / "again", tmp_path / "first")
-    run(
-        dataset,
-        tmp_path / "full",
-        without_index(tmp_path / "first") if index.exists() else tmp_path / "first",
-    )
+    run(dataset, tmp_path / "full", whole)
     assert contents(tmp_path / "again") == contents(tmp_path / "full")
+
+
+def trained_before(out: Path) -> set[str]:
+    return {json.loads(line)["key"] for line in (out / TRAINED_BEFORE).read_text().splitlines()}
+
+
+def splits(out: Path) -> dict[str, list[str]]:
+    listed = {split: out / f"lists/{split}.lst" for split in ("train", "validation")}
+    return {
+        split: sorted({line.split("\t")[-1] for line in path.read_text().splitlines()})
+        for split, path in listed.items()
+    }
+
+
+def name_splits(dataset: Path, **named: list[str]) -> None:
+    folder = dataset / "ImageSets/Main"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, keys in named.items():
+        (folder / f"{name}.txt").write_text("\n".join(Path(key).stem for key in keys))
+
+
+def test_what_was_ever_trained_on_is_remembered_when_it_is_held_out_or_gone(
+    drawn: Drawn, tmp_path: Path
+) -> None:
+    dataset = write(tmp_path / "pets", drawn(20))
+    run(dataset, tmp_path / "1")
+    assert trained_before(tmp_path / "1") == set()
+    before = splits(tmp_path / "1")
+    moved, gone, *rest = before["train"]
+    (dataset / gone).rename(tmp_path / "away.jpg")
+    name_splits(dataset, train=rest, val=[*before["validation"], moved])
+    run(dataset, tmp_path / "2", tmp_path / "1")
+    assert moved in splits(tmp_path / "2")["validation"]
+    assert trained_before(tmp_path / "2") == {moved, gone}
+    # It comes back to judge: what the run before the last trained on is known still.
+    (tmp_path / "away.jpg").rename(dataset / gone)
+    name_splits(dataset, train=rest, val=[*before["validation"], moved, gone])
+    run(dataset, tmp_path / "3", tmp_path / "2")
+    assert gone in splits(tmp_path / "3")["validation"]
+    assert trained_before(tmp_path / "3") == {moved, gone}
+    # Trained on again, it is in the index, and needs no line.
+    name_splits(dataset, train=[*rest, gone], val=[*before["validation"], moved])
+    run(dataset, tmp_path / "4", tmp_path / "1")
+    assert trained_before(tmp_path / "4") == {moved}
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage"])
+def test_without_an_index_only_what_was_held_out_before_is_above_suspicion(
+    drawn: Drawn, tmp_path: Path, damage: str
+) -> None:
+    dataset = write(tmp_path / "pets", drawn(20))
+    run(dataset, tmp_path / "1")
+    index = tmp_path / "1" / INDEX
+    index.unlink()
+    if damage == "garbage":
+        index.write_bytes(b"no database" * 100)
+    held = splits(tmp_path / "1")["validation"]
+    run(write(dataset, drawn(20, start=900)), tmp_path / "2", tmp_path / "1")
+    new = set(splits(tmp_path / "2")["validation"]) - set(held)
+    assert new
+    assert trained_before(tmp_path / "2") == new
+
+
+def test_held_out_pictures_are_written_as_they_were_packed(drawn: Drawn, tmp_path: Path) -> None:
+    dataset = write(tmp_path / "pets", drawn(30))
+    run(dataset, tmp_path / "out")
+    packed = {
+        header: jpeg
+        for _, payload in records((tmp_path / "out/channels/validation/validation.rec").read_bytes())
+        for header, _, jpeg in [unpack_image(payload)]
+    }
+    found = {
+        int(path.stem, 16): path.read_bytes() for path in (tmp_path / "out/judging/validation").iterdir()
+    }
+    assert found == packed
+    lines = (tmp_path / "out/held_out.jsonl").read_text().splitlines()
+    named = [json.loads(line)["picture"] for line in lines]
+    assert sorted(named) == sorted(
+        str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out/judging").rglob("*.jpg")
+    )
+
+
+def test_where_the_data_names_a_test_split_only_that_one_judges(drawn: Drawn, tmp_path: Path) -> None:
+    dataset = write(tmp_path / "pets", drawn(12))
+    keys = sorted(str(path.relative_to(dataset)) for path in dataset.rglob("*.jpg"))
+    name_splits(dataset, train=keys[:8], val=keys[8:10], test=keys[10:])
+    run(dataset, tmp_path / "out")
+    assert len(list((tmp_path / "out/judging/test").iterdir())) == 2
+    assert not (tmp_path / "out/judging/validation").exists()
+    lines = [json.loads(line) for line in (tmp_path / "out/held_out.jsonl").read_text().splitlines()]
+    assert {line["split"]: line["picture"] is not None for line in lines} == {
+        "test": True,
+        "validation": False,
+    }
+    run(dataset, tmp_path / "packed", judging=False)
+    assert not (tmp_path / "packed/judging").exists()
+    assert not (tmp_path / "packed" / TRAINED_BEFORE).exists()
 
 
 def job(command: str, source: Path, out: Path, *more: str) -> int:

@@ -13,19 +13,24 @@ from dataprep_job.__main__ import main
 Files = dict[str, bytes]
 
 
-def prepare(root: Path, run: str, files: Files) -> Path:
+def prepare(root: Path, run: str, files: Files, previous: Path | str = "-") -> Path:
     """Prepare a dataset that lies in root/data; files are added to it first."""
     for path, data in files.items():
         (root / "data" / path).parent.mkdir(parents=True, exist_ok=True)
         (root / "data" / path).write_bytes(data)
     output = root / run
     order = ["prepare", "--run", run, "--dataset", "pets", "--source", str(root / "data")]
-    assert main([*order, "--output", str(output)]) == 0
+    assert main([*order, "--output", str(output), "--previous", str(previous)]) == 0
     return output
 
 
 def held_out(preparation: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (preparation / "held_out.jsonl").read_text().splitlines()]
+
+
+def answer_name(picture: dict[str, Any]) -> str:
+    """What batch transform calls the answer to a picture."""
+    return f"{Path(picture['picture']).name}.out"
 
 
 Change = Callable[[int, list[list[float]]], list[list[Any]]]
@@ -46,7 +51,7 @@ def write_answers(folder: Path, preparation: Path, classes: list[str], change: C
             ]
             for box in picture["boxes"]
         ]
-        path = folder / f"{picture['key']}.out"
+        path = folder / answer_name(picture)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"prediction": change(number, rows)}))
     return folder
@@ -63,10 +68,18 @@ def half(number: int, rows: list[list[float]]) -> list[list[Any]]:
 def evaluate(root: Path, answers: Path, preparation: Path, *more: object) -> int:
     return main(
         [
-            *("evaluate", "--run", "pets-2", "--dataset", "pets", "--source", str(root / "data")),
+            *("evaluate", "--run", "pets-2", "--dataset", "pets"),
             *("--preparation", str(preparation), "--answers", str(answers)),
             *("--output", str(root / "evaluation"), *map(str, more)),
         ]
+    )
+
+
+def against(preparation: object, answers: object) -> tuple[object, ...]:
+    """The options that name the champion `pets-1`."""
+    return (
+        *("--champion-run", "pets-1"),
+        *("--champion-preparation", preparation, "--champion-answers", answers),
     )
 
 
@@ -98,9 +111,8 @@ def test_a_worse_champion_is_shown_beside_the_candidate(tmp_path: Path, prepared
     classes = json.loads((prepared / "classes.json").read_text())
     champion = tmp_path / "champion-prep"
     champion.mkdir()
-    # It was made when ids meant something else, and has been trained on nothing that is held out.
+    # It was made when ids meant something else.
     (champion / "classes.json").write_text(json.dumps([*reversed(classes), "fish"]))
-    (champion / "index.sqlite").write_bytes((prepared / "index.sqlite").read_bytes())
 
     def worse(number: int, rows: list[list[float]]) -> list[list[Any]]:
         # A fish that nobody judges by, a box that was taken back, and something that is no number.
@@ -113,10 +125,11 @@ def test_a_worse_champion_is_shown_beside_the_candidate(tmp_path: Path, prepared
         return rows if number else [[0, 0.95, 0.9, 0.9, 1, 1]]
 
     write_answers(tmp_path / "new", prepared, classes, nearly)
-    more = ("--champion-preparation", champion, "--champion-answers", tmp_path / "old")
-    assert evaluate(tmp_path, tmp_path / "new", prepared, *more) == 0
+    assert evaluate(tmp_path, tmp_path / "new", prepared, *against(champion, tmp_path / "old")) == 0
     result = report(tmp_path)
     assert result["left_out"] == 0
+    assert result["champion_run"] == "pets-1"
+    assert result["note"] == ""
     assert 0.3 < result["champion"]["map"] < 0.75
     assert result["candidate"]["map"] > 0.7
     difference = result["difference"]
@@ -136,54 +149,52 @@ def test_a_worse_champion_is_shown_beside_the_candidate(tmp_path: Path, prepared
         assert f"<b>{title}</b>" in page
 
 
-def test_what_the_champion_was_trained_on_is_left_out_for_both(tmp_path: Path, prepared: Path) -> None:
+def test_what_earlier_runs_were_trained_on_is_left_out_for_both(
+    tmp_path: Path, drawn: Callable[..., Files]
+) -> None:
     """By path where a picture was edited since, by content where it was renamed."""
-    classes = json.loads((prepared / "classes.json").read_text())
-    pictures = held_out(prepared)
-    renamed, edited = pictures[0], pictures[1]
-    held = {picture["key"] for picture in pictures}
-    folder = tmp_path / "data"
-    trained = next(path for path in folder.rglob("*.jpg") if str(path.relative_to(folder)) not in held)
-    # The champion's dataset had the first picture under another name, and a former version of the second.
-    other = tmp_path / "other"
-    split = []
-    for picture, key in ((renamed, "JPEGImages/former.jpg"), (edited, edited["key"])):
-        data = (tmp_path / "data" / picture["key"]).read_bytes()
-        if picture is edited:
-            data = trained.read_bytes()
-        name = Path(key).stem
-        split.append(name)
-        box = "<bndbox><xmin>1</xmin><ymin>3</ymin><xmax>40</xmax><ymax>50</ymax></bndbox>"
-        xml = f"<annotation><object><name>dog</name>{box}</object></annotation>"
-        for path, content in ((key, data), (f"Annotations/{name}.xml", xml.encode())):
-            (other / "data" / path).parent.mkdir(parents=True, exist_ok=True)
-            (other / "data" / path).write_bytes(content)
-    spare = Path(pictures[3]["key"])
-    (other / "data" / spare).write_bytes((tmp_path / "data" / spare).read_bytes())
-    xml = (tmp_path / f"data/Annotations/{spare.stem}.xml").read_bytes()
-    (other / f"data/Annotations/{spare.stem}.xml").write_bytes(xml)
-    sets = other / "data/ImageSets/Main"
+    champion = prepare(tmp_path, "pets-1", drawn(40))
+    data = tmp_path / "data"
+    held = [picture["key"] for picture in held_out(champion)]
+    trained = sorted(set(map(str, (path.relative_to(data) for path in data.rglob("*.jpg")))) - set(held))
+    # One picture that was trained on is renamed, another one is edited, and both are to judge from now on.
+    renamed, edited = trained[:2]
+    for folder, suffix in (("JPEGImages", "jpg"), ("Annotations", "xml")):
+        (data / folder / f"{Path(renamed).stem}.{suffix}").rename(data / folder / f"other.{suffix}")
+    (data / edited).write_bytes((data / edited).read_bytes() + b"edited")
+    sets = data / "ImageSets/Main"
     sets.mkdir(parents=True)
-    (sets / "train.txt").write_text("\n".join(split))
-    (sets / "val.txt").write_text(spare.stem)
-    champion = prepare(other, "pets-1", {})
+    (sets / "train.txt").write_text("\n".join(Path(key).stem for key in trained[2:]))
+    (sets / "val.txt").write_text("\n".join([*(Path(key).stem for key in held), "other", Path(edited).stem]))
+    prepared = prepare(tmp_path, "pets-2", {}, champion)
+    pictures = held_out(prepared)
+    assert {"JPEGImages/other.jpg", edited} < {picture["key"] for picture in pictures}
 
+    classes = json.loads((prepared / "classes.json").read_text())
     write_answers(tmp_path / "new", prepared, classes, perfect)
-    known = json.loads((champion / "classes.json").read_text())
-    write_answers(tmp_path / "old", prepared, [*known, *classes], half)
-    more = ("--champion-preparation", champion, "--champion-answers", tmp_path / "old")
-    assert evaluate(tmp_path, tmp_path / "new", prepared, *more) == 0
+    write_answers(tmp_path / "old", prepared, classes, half)
+    assert evaluate(tmp_path, tmp_path / "new", prepared, *against(champion, tmp_path / "old")) == 0
     result = report(tmp_path)
     assert (result["left_out"], result["pictures"]) == (2, len(pictures) - 2)
     assert result["candidate"]["pictures"] == result["champion"]["pictures"] == len(pictures) - 2
     page = (tmp_path / "evaluation/report.html").read_text()
-    assert "2 pictures left out, as the champion was trained on them." in page
+    assert "2 pictures left out, as an earlier run trained on them." in page
+
+
+def test_why_a_champion_is_not_compared_with_is_told(tmp_path: Path, prepared: Path) -> None:
+    classes = json.loads((prepared / "classes.json").read_text())
+    answers = write_answers(tmp_path / "a", prepared, classes, half)
+    assert evaluate(tmp_path, answers, prepared, "--note", "The champion's model is <gone>.") == 0
+    assert report(tmp_path)["note"] == "The champion's model is <gone>."
+    page = (tmp_path / "evaluation/report.html").read_text()
+    assert "The champion&#x27;s model is &lt;gone&gt;." in page
+    assert page.count("<image") == 2 * len(report(tmp_path)["worst"]) > 0
 
 
 @pytest.mark.parametrize(
     ("break_it", "reason"),
     [
-        (lambda path: path.unlink(), r"candidate has no answer for 1 of \d+ pictures \(JPEGImages/"),
+        (lambda path: path.unlink(), r"candidate has no answer for 1 of \d+ pictures \([0-9a-f]{16}\.jpg"),
         (lambda path: path.write_text("{}"), "is no answer of a detector: KeyError"),
         (lambda path: path.write_text('{"prediction": [[0, 1]]}'), "rows of six numbers"),
         (lambda path: path.write_text("<html>"), "is no answer of a detector"),
@@ -198,17 +209,17 @@ def test_a_model_is_never_judged_on_part_of_its_answers(
 ) -> None:
     classes = json.loads((prepared / "classes.json").read_text())
     answers = write_answers(tmp_path / "a", prepared, classes, perfect)
-    break_it(answers / f"{held_out(prepared)[0]['key']}.out")
+    break_it(answers / answer_name(held_out(prepared)[0]))
     assert evaluate(tmp_path, answers, prepared) == 1
     assert re.search(reason, capsys.readouterr().err)
     assert not (tmp_path / "evaluation").exists()
 
 
-def test_a_champion_needs_both_addresses(
+def test_a_champion_needs_its_run_and_both_addresses(
     tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate(tmp_path, tmp_path, prepared, "--champion-answers", tmp_path) == 1
-    assert "A champion needs both" in capsys.readouterr().err
+    assert "A champion needs --champion-run" in capsys.readouterr().err
 
 
 def test_all_of_it_in_s3(
@@ -224,6 +235,9 @@ def test_all_of_it_in_s3(
     local = tmp_path / "prep"
     local.mkdir()
     (local / "held_out.jsonl").write_bytes(artifact("pets-1", "held_out.jsonl"))
+    for picture in held_out(local):
+        stored = s3.get_object(Bucket="artifacts", Key=f"runs/pets-1/prep/{picture['picture']}")
+        assert stored["ContentType"] == "image/jpeg"
     classes = json.loads(artifact("pets-1", "classes.json"))
     for who, change in (("candidate", perfect), ("champion", half)):
         folder = write_answers(tmp_path / who, local, classes, change)
@@ -232,10 +246,9 @@ def test_all_of_it_in_s3(
             s3.put_object(Bucket="artifacts", Key=key, Body=path.read_bytes())
     run = "s3://artifacts/runs/pets-1"
     arguments = [
-        *("evaluate", "--run", "pets-1", "--dataset", "pets", "--source", "s3://uploads/datasets/pets/"),
-        *("--snapshot", f"{run}/snapshot.jsonl.gz", "--preparation", f"{run}/prep/"),
-        *("--answers", f"{run}/transform/candidate/", "--champion-preparation", f"{run}/prep/"),
-        *("--champion-answers", f"{run}/transform/champion/", "--output", f"{run}/evaluation/"),
+        *("evaluate", "--run", "pets-1", "--dataset", "pets", "--preparation", f"{run}/prep/"),
+        *("--answers", f"{run}/transform/candidate/", "--output", f"{run}/evaluation/"),
+        *map(str, against(f"{run}/prep/", f"{run}/transform/champion/")),
     ]
     assert main(arguments) == 0
     written = s3.get_object(Bucket="artifacts", Key="runs/pets-1/evaluation/report.json")

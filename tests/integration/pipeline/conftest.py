@@ -24,8 +24,9 @@ from nestbox import bucket_layout, events
 from nestbox.gateways.artifacts import Artifacts
 from nestbox.gateways.batch_jobs import BatchJobs
 from nestbox.gateways.endpoints import Endpoints
-from nestbox.gateways.job_logs import TRAINING_GROUP, JobLogs
+from nestbox.gateways.job_logs import TRAINING_GROUP, TRANSFORM_GROUP, JobLogs
 from nestbox.gateways.trainings import Trainings
+from nestbox.gateways.transforms import Transforms
 from nestbox.gateways.uploads import Uploads
 from nestbox.prep_summary import PrepSummary
 from nestbox.rules.announcements import Announcement
@@ -259,6 +260,7 @@ class FakeSageMaker:
 
     def __init__(self) -> None:
         self.trainings: dict[str, dict] = {}
+        self.transforms: dict[str, dict] = {}
         self.models: dict[str, dict] = {}
         self.configs: dict[str, dict] = {}
         self.endpoints: dict[str, dict] = {}
@@ -309,6 +311,30 @@ class FakeSageMaker:
         if request["ModelName"] not in self.models:
             raise refusal("DescribeModel", "ValidationException", "Could not find model")
         return self.models[request["ModelName"]]
+
+    def create_transform_job(self, **request: object) -> dict:
+        self._begin("CreateTransformJob", request)
+        name = request["TransformJobName"]
+        if name in self.transforms:
+            raise refusal("CreateTransformJob", "ResourceInUse")
+        if request["ModelName"] not in self.models:
+            raise refusal("CreateTransformJob", "ValidationException", "Could not find model")
+        self.transforms[name] = {**request, "TransformJobStatus": "InProgress"}
+        return {}
+
+    def describe_transform_job(self, **request: object) -> dict:
+        self._begin("DescribeTransformJob", request)
+        if request["TransformJobName"] not in self.transforms:
+            raise refusal("DescribeTransformJob", "ValidationException", "Could not find requested job")
+        return self.transforms[request["TransformJobName"]]
+
+    def stop_transform_job(self, **request: object) -> dict:
+        self._begin("StopTransformJob", request)
+        job = self.transforms[request["TransformJobName"]]
+        if job["TransformJobStatus"] != "InProgress":
+            raise refusal("StopTransformJob", "ValidationException", "The request was rejected")
+        job["TransformJobStatus"] = "Stopping"
+        return {}
 
     def create_endpoint_config(self, **request: object) -> dict:
         self._begin("CreateEndpointConfig", request)
@@ -399,6 +425,7 @@ class World:
         self.queues = FakeQueues(self.clock)
         self.intake = Intake(IntakeSettings(SETTLE, self.quiet_seconds), self.queues, self.clock)
         jobs = BatchJobs(self.batch, "queue", "definition")
+        evaluations = BatchJobs(self.batch, "evaluate-queue", "evaluate-definition")
         artifacts = Artifacts(self.s3, ARTIFACTS)
         trainings, logs = Trainings(self.sagemaker), JobLogs(self.logs)
         self.start_run = StartRun(
@@ -444,7 +471,22 @@ class World:
         self.record_run = RecordRun(
             RecordRunSettings(SETTLE, RECORD, JUDGE, ROLE), trainings, logs, self.queues, self.clock
         )
-        self.judge = Judge(JudgeSettings(SETTLE, ENDPOINT), self.queues, self.clock)
+        self.judge = Judge(
+            JudgeSettings(
+                artifacts_bucket=ARTIFACTS,
+                settle_queue_url=SETTLE,
+                endpoint_queue_url=ENDPOINT,
+                batch_job_queue="evaluate-queue",
+                evaluate_job_definition="evaluate-definition",
+                transform_instance_type="ml.m5.large",
+            ),
+            artifacts,
+            Transforms(self.sagemaker),
+            evaluations,
+            logs,
+            self.queues,
+            self.clock,
+        )
         self.update_endpoint = UpdateEndpoint(
             UpdateEndpointSettings(SETTLE, "ml.m5.large"), Endpoints(self.sagemaker), self.queues, self.clock
         )
@@ -611,6 +653,60 @@ class World:
         self.log_epochs(run, maps, total=len(maps))
         self.end_training(run)
 
+    def end_transforms(self, run: str, status: str = "Completed", **changes: object) -> None:
+        """Let the transform jobs of a run end."""
+        for name, job in self.sagemaker.transforms.items():
+            if name.startswith(run) and job["TransformJobStatus"] in ("InProgress", "Stopping"):
+                job.update(TransformJobStatus=status, **changes)
+
+    def log_of_transform_job(self, name: str, **streams: list[str]) -> None:
+        """Write a transform job's log: lines by stream, each stream later than the one before."""
+        with contextlib.suppress(self.logs.exceptions.ResourceAlreadyExistsException):
+            self.logs.create_log_group(logGroupName=TRANSFORM_GROUP)
+        for place, (stream, lines) in enumerate(streams.items()):
+            names = {"logGroupName": TRANSFORM_GROUP, "logStreamName": f"{name}/{stream}"}
+            self.logs.create_log_stream(**names)
+            at = self.log_start + 1000 * place
+            self.logs.put_log_events(
+                **names, logEvents=[{"timestamp": at + n, "message": line} for n, line in enumerate(lines)]
+            )
+
+    def write_evaluation(self, run: str, score: float | None = None, **changes: object) -> None:
+        """Let the job that scores a run succeed. Models score what their training said, or ``score``."""
+        row = get_run(run)
+        judging = row.judging
+        champion = None if judging.champion_problem else judging.champion_run
+
+        def model(of: str, value: float | None = None) -> dict:
+            value = float(get_run(of).best_map) if value is None else value
+            return {"map": value, "classes": [{"name": n, "boxes": 30, "ap": value} for n in row.classes]}
+
+        difference = {"low": -0.1, "high": 0.2, "confidence": 0.95, "share_better": 0.9}
+        report = {
+            "run": run,
+            "champion_run": champion,
+            "split": "validation",
+            "pictures": 4,
+            "left_out": 0,
+            "note": "",
+            "candidate": model(run, score),
+            "champion": model(champion) if champion else None,
+            "difference": difference if champion else None,
+            **changes,
+        }
+        self.s3.put_object(
+            Bucket=ARTIFACTS, Key=bucket_layout.evaluation_key(run, "json"), Body=json.dumps(report).encode()
+        )
+        self.end_evaluation(run)
+
+    def end_evaluation(self, run: str) -> None:
+        """Let the Batch job that scores a run succeed, whatever it wrote."""
+        self.batch.succeed(self.evaluation_of(run)["jobId"])
+
+    def evaluation_of(self, run: str) -> dict:
+        """The newest Batch job that scores a run."""
+        return [job for job in self.batch.jobs.values() if job["jobName"].startswith(f"{run}-evaluate")][-1]
+
     # -- shortcuts
 
     def run_to_training(self, dataset: str = "birds", *keys: str) -> str:
@@ -630,13 +726,28 @@ class World:
         run = self.run_to_training(dataset, *keys)
         self.finish_training(run, maps)
         self.record_run.look(run)
-        self.judge.look(run)
+        self.judge_run(run)
         self.update_endpoint.look(run)
         if f"nestbox-{dataset}" in self.sagemaker.endpoints:
             self.clock.advance(10)
             self.sagemaker.settle_endpoint(f"nestbox-{dataset}", well=well)
         self.update_endpoint.look_at_dataset(dataset)
         return run
+
+    def run_to_judging(self, maps: list[float | None], dataset: str = "birds", *keys: str) -> str:
+        """Take a run as far as it has a model; returns it."""
+        run = self.run_to_training(dataset, *keys)
+        self.finish_training(run, maps)
+        self.record_run.look(run)
+        return run
+
+    def judge_run(self, run: str, **changes: object) -> str:
+        """Take a run that has a model through its judging; returns what the last look did."""
+        self.judge.look(run)
+        self.end_transforms(run)
+        self.judge.look(run)
+        self.write_evaluation(run, **changes)
+        return self.judge.look(run)
 
     def writes_to(self, dataset: str) -> int:
         """How often the dataset's row was written."""

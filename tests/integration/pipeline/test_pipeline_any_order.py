@@ -22,6 +22,8 @@ LOOKS = [
 WORLD_MOVES = [
     "batch ends",
     "training ends",
+    "answers are there",
+    "scores are there",
     "endpoint rests",
     "time passes",
     "messages are lost",
@@ -49,6 +51,10 @@ def do(world, action):
         elif action == "training ends" and run in world.sagemaker.trainings:
             if world.sagemaker.trainings[run]["TrainingJobStatus"] == "InProgress":
                 world.finish_training(run, [0.25, 0.75, 0.5])
+        elif action == "answers are there" and run:
+            world.end_transforms(run)
+        elif action == "scores are there" and run and world.jobs_of(run, "evaluate"):
+            world.write_evaluation(run)
         elif action == "endpoint rests" and "nestbox-birds" in world.sagemaker.endpoints:
             world.sagemaker.settle_endpoint("nestbox-birds")
         elif action == "time passes":
@@ -71,12 +77,14 @@ def test_any_order_of_looks_ends_the_same(new_world, threshold, actions):
             do(world, action)
         # From here on AWS does its work, all events are lost, and reconcile alone carries the run.
         do(world, "intake")
-        for _minute in range(8):
+        for _minute in range(11):
             world.queues.lose_all()
             for action in (
                 "time passes",
                 "batch ends",
                 "training ends",
+                "answers are there",
+                "scores are there",
                 "endpoint rests",
                 "reconcile",
                 "messages come",
@@ -99,5 +107,7 @@ def test_any_order_of_looks_ends_the_same(new_world, threshold, actions):
         assert list(world.sagemaker.trainings) == list(world.sagemaker.models) == [row.run]
         assert list(world.sagemaker.configs) == [row.run]
         assert world.sagemaker.endpoints["nestbox-birds"]["EndpointConfigName"] == row.run
+        assert list(world.sagemaker.transforms) == [f"{row.run}-candidate"]
+        assert len(world.jobs_of(row.run, "evaluate")) == 1
         counts = [len(world.jobs_of(row.run, kind)) for kind in ("plan", "slices", "prepare")]
         assert counts == ([0, 0, 1] if threshold > len(PHOTOS) else [1, 1, 1])

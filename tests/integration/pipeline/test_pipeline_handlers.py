@@ -169,16 +169,6 @@ def test_what_eventbridge_does_not_take_stays_unannounced(world, topic, new_even
     assert topic.told() == []
 
 
-def test_judge_is_a_lambda_function(world, queue, make_sqs_event, caplog):
-    run = world.run_to_training()
-    world.finish_training(run, [0.5])
-    world.record_run.look(run)
-    answer = load("judge").handler(make_sqs_event(events.run_message(run)), CONTEXT)
-    assert answer == {"batchItemFailures": []}
-    assert get_run(run).state == "DEPLOYING"
-    assert [one.run for one in caplog.records if one.message == "looked"] == [run]
-
-
 def test_a_run_that_does_not_exist_goes_back_to_the_queue(queue, make_sqs_event):
     body = events.run_message("birds-20261124224000-abcd")
     assert load("judge").handler(make_sqs_event(body, "{}"), CONTEXT) == {
@@ -186,7 +176,7 @@ def test_a_run_that_does_not_exist_goes_back_to_the_queue(queue, make_sqs_event)
     }
 
 
-@pytest.mark.parametrize("name", ["start_run", "start_training", "record_run", "update_endpoint"])
+@pytest.mark.parametrize("name", ["start_run", "start_training", "record_run", "judge", "update_endpoint"])
 def test_a_function_hands_the_look_to_its_step(world, monkeypatch, make_sqs_event, name):
     module = load(name)
     run = world.run_to_end([0.5])

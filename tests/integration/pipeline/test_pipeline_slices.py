@@ -281,7 +281,7 @@ def test_a_submission_that_is_refused_leaves_no_job_running(world, kind):
     world.upload(*PHOTOS)
     world.pump(62)
     [row] = world.runs()
-    assert row.failure.reason == "AWS Batch refused the preparation job: JobQueue is not ENABLED"
+    assert row.failure.reason == f"AWS Batch refused the job {row.run}-{kind}: JobQueue is not ENABLED"
     assert all(one["status"] == "FAILED" for one in world.batch.jobs.values())
     assert len(world.batch.terminated) == KINDS.index(kind)
 

@@ -1,7 +1,7 @@
 """Which pictures judge, what models' answers mean, and that the page is safe to open."""
 
 import json
-import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 from dataprep_job.errors import SourceError
 from dataprep_job.evaluate import Comparison, Model, judge
 from dataprep_job.evaluation_page.page import evaluation_page
-from dataprep_job.file_source import FolderSource
 from dataprep_job.judged_pictures import judged_split, pictures_from_jsonl
 from dataprep_job.predictions import parse_answer, read_predictions, translate_classes
 from dataprep_job.progress import say_nothing
@@ -21,7 +20,8 @@ BOX = {"class": "cat", "xmin": 10, "ymin": 0, "xmax": 60, "ymax": 50}
 
 
 def line(key: str = "a.jpg", **changes: Any) -> bytes:
-    entry = {"key": key, "blake3": "00ff", "split": "validation", "width": 100, "height": 50, "boxes": [BOX]}
+    entry = {"key": key, "picture": f"judging/validation/{key}", "blake3": "00ff", "split": "validation"}
+    entry |= {"width": 100, "height": 50, "boxes": [BOX]}
     return json.dumps(entry | changes).encode()
 
 
@@ -83,36 +83,37 @@ def test_classes_are_told_by_name(tmp_path: Path) -> None:
 
 def comparison(tmp_path: Path, classes: list[str], lines: list[bytes], answers: dict[str, Any]) -> Comparison:
     """One candidate; `champion` in tmp_path/old is added by those who want one."""
-    for name in ("data", "prep", "answers", "old"):
+    for name in ("prep", "answers", "old"):
         (tmp_path / name).mkdir()
     (tmp_path / "prep/classes.json").write_text(json.dumps(classes))
     (tmp_path / "prep/held_out.jsonl").write_bytes(b"\n".join(lines))
+    (tmp_path / "prep/trained_before.jsonl").touch()
     for key, rows in answers.items():
         (tmp_path / f"answers/{key}.out").write_text(json.dumps({"prediction": rows}))
-    model = Model(FolderStorage(tmp_path / "answers"), FolderStorage(tmp_path / "prep"), "prep/")
-    output = FolderStorage(tmp_path / "evaluation")
-    return Comparison("pets-1", "pets", FolderSource(tmp_path / "data"), model, None, output)
+    model = Model("pets-2", FolderStorage(tmp_path / "answers"), FolderStorage(tmp_path / "prep"), "prep/")
+    return Comparison("pets", model, None, "", FolderStorage(tmp_path / "evaluation"))
 
 
 RIGHT = [0, 0.9, 0.1, 0, 0.6, 1]
 
 
-def with_champion(order: Comparison, tmp_path: Path, trained: list[tuple[str, bytes]]) -> Comparison:
-    with sqlite3.connect(tmp_path / "old/index.sqlite") as index:
-        index.execute("CREATE TABLE packed (image TEXT, digest BLOB, split TEXT)")
-        index.executemany("INSERT INTO packed VALUES (?, ?, 'train')", trained)
-    index.close()
+def with_champion(order: Comparison, tmp_path: Path, trained: list[tuple[str, str]]) -> Comparison:
+    """The candidate against a champion with the same answers; earlier runs have trained on some pictures."""
+    lines = [json.dumps({"key": key, "blake3": digest}) + "\n" for key, digest in trained]
+    (tmp_path / "prep/trained_before.jsonl").write_text("".join(lines))
     (tmp_path / "old/classes.json").write_text('["cat"]')
-    champion = Model(order.candidate.answers, FolderStorage(tmp_path / "old"), "old/")
-    return Comparison(order.run, order.dataset, order.source, order.candidate, champion, order.output)
+    champion = Model("pets-1", order.candidate.answers, FolderStorage(tmp_path / "old"), "old/")
+    return replace(order, champion=champion)
 
 
-def test_a_champion_that_has_seen_everything_is_not_compared_with(tmp_path: Path) -> None:
+def test_where_everything_was_trained_on_nobody_wins_against_nobody(tmp_path: Path) -> None:
     order = comparison(tmp_path, ["cat"], [line()], {"a.jpg": [RIGHT]})
-    result = judge(with_champion(order, tmp_path, [("former.jpg", b"\x00\xff")]), say_nothing)
-    assert (result.champion, result.difference, result.left_out) == (None, None, 0)
-    assert "trained on every labelled picture" in result.note
-    assert result.candidate.summary.map == 1.0
+    result = judge(with_champion(order, tmp_path, [("former.jpg", "00ff")]), say_nothing)
+    assert (result.left_out, len(result.pictures), result.champion_run) == (0, 1, "pets-1")
+    assert result.champion is not None
+    assert "was trained on by an earlier run" in result.note
+    page = evaluation_page(result, [])
+    assert "was trained on by an earlier run" in page
 
 
 def test_a_champion_of_fewer_classes_scores_nothing_for_those_it_lacks(tmp_path: Path) -> None:
@@ -131,14 +132,24 @@ def test_a_champion_of_fewer_classes_scores_nothing_for_those_it_lacks(tmp_path:
     assert result.champion.summary.unusable == 1
 
 
-def test_without_what_it_was_trained_on_a_champion_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("trained_before.jsonl", None, r"prep/ has no trained_before\.jsonl"),
+        ("trained_before.jsonl", b"{}", r"Line 1 of trained_before\.jsonl is damaged"),
+        ("held_out.jsonl", None, r"prep/ has no held_out\.jsonl"),
+        ("held_out.jsonl", line(picture=None), "names no file of a.jpg to judge on"),
+    ],
+)
+def test_without_what_the_preparation_must_say_nothing_is_judged(
+    tmp_path: Path, name: str, content: bytes | None, reason: str
+) -> None:
     order = comparison(tmp_path, ["cat"], [line()], {"a.jpg": [RIGHT]})
-    order = with_champion(order, tmp_path, [])
-    (tmp_path / "old/index.sqlite").write_bytes(b"no database" * 100)
-    with pytest.raises(SourceError, match=r"index\.sqlite in old/ is damaged"):
-        judge(order, say_nothing)
-    (tmp_path / "old/index.sqlite").unlink()
-    with pytest.raises(SourceError, match="nobody knows what the champion was trained on"):
+    if content is None:
+        (tmp_path / "prep" / name).unlink()
+    else:
+        (tmp_path / "prep" / name).write_bytes(content)
+    with pytest.raises(SourceError, match=reason):
         judge(order, say_nothing)
 
 

@@ -1,4 +1,4 @@
-"""The gate, hyperparameters, and what to do about jobs and endpoints."""
+"""Hyperparameters, and what to do about jobs and endpoints."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nestbox.errors import SettingsError, UntrainableError
 from nestbox.prep_summary import PrepSummary
+from nestbox.rules.batch_job import BatchJob
 from nestbox.rules.deploying import Deploying, Endpoint, NotDeployed, decide_deploying
 from nestbox.rules.epochs import Epoch, TrainingLog
-from nestbox.rules.gate import Limits, judge
 from nestbox.rules.hyperparameters import hyperparameters, may_warm_start
-from nestbox.rules.preparing import PrepareJob, Preparing, decide_preparing
+from nestbox.rules.preparing import Preparing, decide_preparing
 from nestbox.rules.recording import (
     LogIncomplete,
     NotTrained,
@@ -28,47 +28,6 @@ from nestbox.states import ENDED, MOVES, STAGES, UNFINISHED, State, may_move
 NOW = datetime(2026, 11, 24, 22, 40, tzinfo=UTC)
 RUN = "birds-20261124224000-abcd"
 OURS, BUILT_IN = DetectorKind.NESTBOX, DetectorKind.BUILT_IN
-scores = st.floats(0, 1)
-
-
-def gate(candidate, champion, *, min_map=0.0, min_improvement=0.0, pinned=False):
-    return judge(
-        candidate,
-        champion_run="champion" if champion is not None else None,
-        champion_map=champion,
-        limits=Limits(min_map, min_improvement),
-        pinned=pinned,
-    )
-
-
-@pytest.mark.parametrize(
-    ("candidate", "champion", "limits", "promote"),
-    [
-        (0.5, None, {}, True),
-        (0.0, None, {}, True),
-        (0.5, None, {"min_map": 0.6}, False),
-        (0.5, None, {"min_map": 0.5}, True),
-        (0.5, 0.4, {}, True),
-        (0.5, 0.5, {}, False),
-        (0.4, 0.5, {}, False),
-        (0.92, 0.90, {"min_improvement": 0.02}, True),
-        (0.919, 0.90, {"min_improvement": 0.02}, False),
-        (0.89, 0.90, {"min_improvement": -0.02}, True),
-        (0.87, 0.90, {"min_improvement": -0.02}, False),
-        (0.9, 0.1, {"pinned": True}, False),
-        (0.9, None, {"pinned": True}, False),
-    ],
-)
-def test_gate(candidate, champion, limits, promote):
-    verdict = gate(candidate, champion, **limits)
-    assert verdict.promote == promote
-    assert verdict.reason
-
-
-@given(scores, scores, scores)
-def test_nothing_worse_is_ever_promoted(candidate, champion, min_improvement):
-    if gate(candidate, champion, min_improvement=min_improvement).promote:
-        assert candidate > champion
 
 
 def summary(**changes):
@@ -230,7 +189,7 @@ def test_spot_training_keeps_checkpoints_and_waits_longer_than_it_runs():
     ],
 )
 def test_preparing(status, decision):
-    assert decide_preparing([PrepareJob("id", "name", status) if status else None]) is decision
+    assert decide_preparing([BatchJob("id", "name", status) if status else None]) is decision
 
 
 def job(status="Completed", **changes):
@@ -333,7 +292,7 @@ def test_states():
 
 
 def test_settings_name_every_bad_key():
-    with pytest.raises(SettingsError, match="SETTLE_QUEUE_URL is not set; ENDPOINT_QUEUE_URL is not set"):
+    with pytest.raises(SettingsError, match="SETTLE_QUEUE_URL is not set; ENDPOINT_QUEUE_URL is not set; "):
         read_settings(JudgeSettings, {"SETTLE_QUEUE_URL": ""})
     environment = {name.upper(): str(getattr(SETTINGS, name)) for name in SETTINGS.__dataclass_fields__}
     assert read_settings(StartTrainingSettings, environment) == SETTINGS

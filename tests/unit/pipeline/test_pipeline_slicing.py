@@ -3,13 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nestbox.rules.preparing import (
-    PrepareJob,
-    Preparing,
-    decide_preparing,
-    failure_reason,
-    first_failed,
-)
+from nestbox.rules.batch_job import BatchJob, failure_reason
+from nestbox.rules.preparing import Preparing, decide_preparing, first_failed
 from nestbox.rules.slicing import MOST_SLICES, count_slices, planned_jobs
 
 RUN = "birds-20261124224000-abcd"
@@ -52,9 +47,9 @@ def jobs(*statuses):
         if status == "-":
             found.append(None)
         elif status.endswith("!"):
-            found.append(PrepareJob(name, name, "PENDING", failed_children=int(status[:-1])))
+            found.append(BatchJob(name, name, "PENDING", failed_children=int(status[:-1])))
         else:
-            found.append(PrepareJob(name, name, status))
+            found.append(BatchJob(name, name, status))
     return found
 
 
@@ -86,9 +81,9 @@ def test_several_jobs(statuses, decision, to_blame):
 
 
 def test_the_reason_names_a_job_that_is_not_alone():
-    job = PrepareJob("id", "x-slices", "FAILED", "Essential container in task exited", exit_code=137, index=3)
+    job = BatchJob("id", "x-slices", "FAILED", "Essential container in task exited", exit_code=137, index=3)
     reason = "Essential container in task exited; exit code 137; last line of its log: packing"
     assert failure_reason(job, "packing") == reason
     assert failure_reason(job, "packing", alone=False) == f"job x-slices, child 3: {reason}"
-    plain = PrepareJob("id", "x-plan", "FAILED")
-    assert failure_reason(plain, None, alone=False) == "job x-plan: the preparation job failed"
+    plain = BatchJob("id", "x-plan", "FAILED")
+    assert failure_reason(plain, None, alone=False) == "job x-plan: the job failed"

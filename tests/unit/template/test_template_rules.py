@@ -197,16 +197,19 @@ def test_a_message_stays_hidden_as_long_as_aws_advises(template: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "detail_type", "queue"),
+    ("source", "detail_type", "queues"),
     [
-        ("aws.s3", "Object Created", "IntakeQueue"),
-        ("aws.s3", "Object Deleted", "IntakeQueue"),
-        ("aws.batch", "Batch Job State Change", "TrainingQueue"),
-        ("aws.sagemaker", "SageMaker Training Job State Change", "RecordQueue"),
-        ("aws.sagemaker", "SageMaker Endpoint State Change", "EndpointQueue"),
+        ("aws.s3", "Object Created", ["IntakeQueue"]),
+        ("aws.s3", "Object Deleted", ["IntakeQueue"]),
+        ("aws.batch", "Batch Job State Change", ["TrainingQueue", "JudgeQueue"]),
+        ("aws.sagemaker", "SageMaker Training Job State Change", ["RecordQueue"]),
+        ("aws.sagemaker", "SageMaker Transform Job State Change", ["JudgeQueue"]),
+        ("aws.sagemaker", "SageMaker Endpoint State Change", ["EndpointQueue"]),
     ],
 )
-def test_every_event_reaches_its_step(template: Any, source: str, detail_type: str, queue: str) -> None:
+def test_every_event_reaches_its_step(
+    template: Any, source: str, detail_type: str, queues: list[str]
+) -> None:
     """Looks and reconcile make good for a rule that is missing, so that nothing else would notice."""
     targets = [
         target["Arn"]
@@ -214,7 +217,16 @@ def test_every_event_reaches_its_step(template: Any, source: str, detail_type: s
         if source in rule["EventPattern"]["source"] and detail_type in rule["EventPattern"]["detail-type"]
         for target in rule["Targets"]
     ]
-    assert targets == [{"Fn::GetAtt": [queue, "Arn"]}]
+    assert targets == [{"Fn::GetAtt": [queue, "Arn"]} for queue in queues]
+
+
+def test_events_of_batch_go_to_the_step_whose_queue_the_job_is_in(template: Any) -> None:
+    rules = template.of_type("AWS::Events::Rule")
+    assert rules["PreparationRule"]["EventPattern"]["detail"]["jobQueue"] == [{"Ref": "PrepareJobQueue"}]
+    [_, evaluation] = rules["JudgingRule"]["EventPattern"]["detail"]["$or"]
+    assert evaluation["jobQueue"] == [{"Ref": "EvaluateJobQueue"}]
+    for function, queue in (("StartRun", "Prepare"), ("StartTraining", "Prepare"), ("Judge", "Evaluate")):
+        assert template.environment(function)["BATCH_JOB_QUEUE"] == {"Ref": f"{queue}JobQueue"}
 
 
 def test_every_rule_may_send_to_its_queue_and_nobody_else(template: Any) -> None:
@@ -393,19 +405,39 @@ def test_only_the_document_is_open(template: Any) -> None:
 # ---- preparation ----------------------------------------------------------------------------------
 
 
-def test_the_job_is_told_everything_by_parameters(template: Any) -> None:
-    [job] = template.of_type("AWS::Batch::JobDefinition").values()
+@pytest.mark.parametrize(
+    ("definition", "verb", "options"),
+    [
+        (
+            "PrepareJobDefinition",
+            "Ref::command",
+            ("run", "dataset", "source", "snapshot", "output", "previous", "slices"),
+        ),
+        (
+            "EvaluateJobDefinition",
+            "evaluate",
+            (
+                *("run", "dataset", "preparation", "answers", "note", "output"),
+                *("champion-run", "champion-preparation", "champion-answers"),
+            ),
+        ),
+    ],
+)
+def test_jobs_are_told_everything_by_parameters(
+    template: Any, definition: str, verb: str, options: tuple[str, ...]
+) -> None:
+    job = template.of_type("AWS::Batch::JobDefinition")[definition]
     command = job["ContainerProperties"]["Command"]
-    assert command[0] == "Ref::command"
-    options = ("run", "dataset", "source", "snapshot", "output", "previous", "slices")
+    assert command[0] == verb
     assert dict(zip(command[1::2], command[2::2], strict=True)) == {
-        f"--{name}": f"Ref::{name}" for name in options
+        f"--{name}": f"Ref::{name.replace('-', '_')}" for name in options
     }
     assert {f"Ref::{name}" for name in job["Parameters"]} <= set(command)
 
 
-def test_jobs_that_are_killed_are_tried_again_but_not_for_ever(template: Any) -> None:
-    [job] = template.of_type("AWS::Batch::JobDefinition").values()
+@pytest.mark.parametrize("definition", ["PrepareJobDefinition", "EvaluateJobDefinition"])
+def test_jobs_that_are_killed_are_tried_again_but_not_for_ever(template: Any, definition: str) -> None:
+    job = template.of_type("AWS::Batch::JobDefinition")[definition]
     retry = job["RetryStrategy"]
     killed = [
         ("Host EC2 (instance i-0) terminated.", "", None),
@@ -424,7 +456,7 @@ def test_jobs_that_are_killed_are_tried_again_but_not_for_ever(template: Any) ->
         tries = [should_retry(strategy, attempt, status_reason, reason, exit_code) for attempt in (1, 2, 3)]
         assert tries == [True, True, False], status_reason
     assert not should_retry(strategy, 1, "Essential container in task exited", "", 2), "a wrong command line"
-    assert job["Timeout"]["AttemptDurationSeconds"] == {"Ref": "PrepareMaxSeconds"}
+    assert job["Timeout"]["AttemptDurationSeconds"]
 
 
 def test_whoever_submits_jobs_may_end_those_of_runs_and_no_others(template: Any) -> None:
@@ -442,6 +474,17 @@ def test_the_job_removes_nothing_but_its_work(template: Any) -> None:
         one for one in template.statements("PrepareJobRole") if "s3:DeleteObject" in as_list(one["Action"])
     ]
     assert [one["Resource"] for one in removing] == [{"Fn::Sub": "${ArtifactsBucket.Arn}/runs/*/prep/work/*"}]
+
+
+def test_judging_writes_its_report_and_nothing_else(template: Any) -> None:
+    statements = template.statements("EvaluateJobRole")
+    assert {action for one in statements for action in as_list(one["Action"])} == {
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+    }
+    [writing] = [one for one in statements if "s3:PutObject" in as_list(one["Action"])]
+    assert writing["Resource"] == {"Fn::Sub": "${ArtifactsBucket.Arn}/runs/*/evaluation/*"}
 
 
 def test_nothing_comes_in_to_the_jobs(template: Any) -> None:

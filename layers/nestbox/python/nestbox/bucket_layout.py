@@ -5,15 +5,19 @@ Artifacts: runs/{run}/snapshot.jsonl.gz
            runs/{run}/prep/{summary.json,report.json,report.html,classes.json,held_out.jsonl}
            runs/{run}/prep/channels/{train,validation}/{train,validation}.rec
            runs/{run}/prep/lists/{train,validation}.{lst,idx}
+           runs/{run}/prep/judging/{validation,test}/*.jpg  (the held-out pictures that models are judged on)
+           runs/{run}/prep/trained_before.jsonl
            runs/{run}/prep/work/                            (between the jobs of a large preparation)
            runs/{run}/output/{training job}/output/model.tar.gz       (the part after output/ is SageMaker's)
            runs/{run}/checkpoints/
+           runs/{run}/transform/{candidate,champion}/*.out  (what each model says to them)
+           runs/{run}/evaluation/{report.json,report.html}
 """
 
 from typing import Literal
 
 from nestbox.errors import BadNameError
-from nestbox.names import training_job_name
+from nestbox.names import JudgedModel, training_job_name, transform_job_name
 
 DATASETS = "datasets/"
 RUNS = "runs/"
@@ -21,6 +25,7 @@ READY_MARKER = "_READY"
 CONFIG_FILE = "nestbox.yaml"
 
 Channel = Literal["train", "validation"]
+JudgedSplit = Literal["validation", "test"]
 
 
 def s3_uri(bucket: str, key: str) -> str:
@@ -110,3 +115,24 @@ def model_key(run: str) -> str:
 def checkpoints_prefix(run: str) -> str:
     """Where a training job on spot capacity keeps its checkpoints."""
     return run_prefix(run) + "checkpoints/"
+
+
+def judging_prefix(run: str, split: JudgedSplit) -> str:
+    """Under which the preparation puts the held-out pictures of a split that models are judged on."""
+    return prep_prefix(run) + f"judging/{split}/"
+
+
+def answers_prefix(run: str, model: JudgedModel, round_: int = 1) -> str:
+    """Under which a transform job puts a model's answers to a run's held-out pictures."""
+    kind = transform_job_name(run, model, round_).removeprefix(f"{run}-")
+    return run_prefix(run) + f"transform/{kind}/"
+
+
+def evaluation_prefix(run: str) -> str:
+    """Under which the evaluation job writes."""
+    return run_prefix(run) + "evaluation/"
+
+
+def evaluation_key(run: str, kind: Literal["json", "html"] = "html") -> str:
+    """The report on a run's model for people (html) or programs (json, written last)."""
+    return evaluation_prefix(run) + f"report.{kind}"

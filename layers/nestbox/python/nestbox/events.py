@@ -12,7 +12,13 @@ from urllib.parse import unquote_plus
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nestbox.errors import BadEventError
-from nestbox.names import dataset_of_endpoint, is_dataset_name, is_run_id, run_of_prepare_job
+from nestbox.names import (
+    dataset_of_endpoint,
+    is_dataset_name,
+    is_run_id,
+    run_of_judging_job,
+    run_of_prepare_job,
+)
 
 
 class RunLook(BaseModel):
@@ -68,6 +74,10 @@ class _TrainingJob(BaseModel):
     name: str = Field(alias="TrainingJobName")
 
 
+class _TransformJob(BaseModel):
+    name: str = Field(alias="TransformJobName")
+
+
 class _Endpoint(BaseModel):
     name: str = Field(alias="EndpointName")
 
@@ -108,7 +118,11 @@ def look_in(body: str) -> RunLook | DatasetLook | None:
             return _own_look(content)
         envelope = _Envelope.model_validate(content)
         if envelope.source == "aws.batch":
-            run = run_of_prepare_job(_BatchJob.model_validate(envelope.detail).job_name)
+            job_name = _BatchJob.model_validate(envelope.detail).job_name
+            run = run_of_prepare_job(job_name) or run_of_judging_job(job_name)
+            return RunLook(run=run) if run else None
+        if envelope.source == "aws.sagemaker" and "TransformJobName" in envelope.detail:
+            run = run_of_judging_job(_TransformJob.model_validate(envelope.detail).name)
             return RunLook(run=run) if run else None
         if envelope.source == "aws.sagemaker" and "TrainingJobName" in envelope.detail:
             name = _TrainingJob.model_validate(envelope.detail).name

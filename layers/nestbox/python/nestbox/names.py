@@ -20,6 +20,15 @@ _DATASET = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _RUN = re.compile(r"(?P<dataset>[a-z0-9](?:-?[a-z0-9])*)-(?P<when>[0-9]{14})-[0-9a-f]{4}")
 _ENDPOINT_PREFIX = "nestbox-"
 
+MAX_ROUND = 9
+"""How often a run can be judged: with two digits names would be longer than SageMaker's 63 characters."""
+
+JudgedModel = Literal["candidate", "champion"]
+"""Whose answers to the held-out pictures a transform job gets."""
+
+_TRANSFORM = re.compile(r"(?P<run>.+)-(?:candidate|champion(?:-[2-9])?)")
+_EVALUATE = re.compile(r"(?P<run>.+)-evaluate(?:-[2-9])?")
+
 PrepareJobKind = Literal["plan", "slices", "prepare"]
 """The Batch jobs that prepare a run's data, in the order in which they wait for each other.
 
@@ -79,6 +88,31 @@ def run_of_prepare_job(job_name: str) -> str | None:
 def training_job_name(run: str) -> str:
     """The SageMaker training job of a run."""
     return run
+
+
+def transform_job_name(run: str, model: JudgedModel, round_: int = 1) -> str:
+    """The SageMaker transform job that shows a run's held-out pictures to a model.
+
+    ``round_`` (from 1) counts the champions that the run was held against; the candidate's answers stay.
+    """
+    return f"{run}-{model}" if model == "candidate" else f"{run}-{model}{_nth(round_)}"
+
+
+def evaluate_job_name(run: str, round_: int = 1) -> str:
+    """The Batch job that scores a run."""
+    return f"{run}-evaluate{_nth(round_)}"
+
+
+def run_of_judging_job(job_name: str) -> str | None:
+    """The run that this transform or Batch job judges, or None where it is somebody else's job."""
+    match = _TRANSFORM.fullmatch(job_name) or _EVALUATE.fullmatch(job_name)
+    return match["run"] if match and is_run_id(match["run"]) else None
+
+
+def _nth(round_: int) -> str:
+    if not 1 <= round_ <= MAX_ROUND:
+        raise BadNameError(f"round {round_}: a run is judged at most {MAX_ROUND} times")
+    return "" if round_ == 1 else f"-{round_}"
 
 
 def model_name(run: str) -> str:

@@ -124,10 +124,14 @@ class RecordRunSettings:
 
 @dataclasses.dataclass(frozen=True)
 class JudgeSettings:
-    """Of the function that decides whether a candidate replaces the champion."""
+    """Of the function that has models judged and decides whether a candidate replaces the champion."""
 
+    artifacts_bucket: str
     settle_queue_url: str
     endpoint_queue_url: str
+    batch_job_queue: str
+    evaluate_job_definition: str
+    transform_instance_type: str
 
 
 @dataclasses.dataclass(frozen=True)

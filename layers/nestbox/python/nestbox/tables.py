@@ -123,16 +123,59 @@ class Transition(_Fields):
     why = UnicodeAttribute()
 
 
+class Judging(_Fields):
+    """What a run is held against while it is judged."""
+
+    round = NumberAttribute()
+    """From 1; one more each time the champion changed meanwhile."""
+    champion_run = UnicodeAttribute(null=True)
+    """Of the dataset, when its pictures were handed out; absent: the dataset had none."""
+    champion_problem = UnicodeAttribute(null=True)
+    """Why the champion cannot be judged."""
+    asked_at = UnicodeAttribute(null=True)
+    """When SageMaker had been asked for all transform jobs."""
+    evaluate_job_id = UnicodeAttribute(null=True)
+
+
+class ClassDecision(_Fields):
+    """One class under both models (average precision from 0 to 1); what cannot be measured is absent."""
+
+    name = UnicodeAttribute()
+    boxes = NumberAttribute()
+    candidate_ap = NumberAttribute(null=True)
+    champion_ap = NumberAttribute(null=True)
+    fall = NumberAttribute(null=True)
+    """By how much the candidate is worse; negative: better."""
+
+
 class Decision(_Fields):
     """What the gate decided, with every number it looked at (mAP from 0 to 1)."""
 
     promote = BooleanAttribute()
     reason = UnicodeAttribute()
+    split = UnicodeAttribute(null=True)
+    """Whose pictures judged: ``test``, or ``validation`` where the data names no test split."""
+    images = NumberAttribute(null=True)
+    images_left_out = NumberAttribute(null=True)
+    """Held out, but an earlier run trained on them."""
     candidate_map = NumberAttribute(null=True)
     champion_map = NumberAttribute(null=True)
     champion_run = UnicodeAttribute(null=True)
+    improvement = NumberAttribute(null=True)
+    improvement_low = NumberAttribute(null=True)
+    improvement_high = NumberAttribute(null=True)
+    confidence = NumberAttribute(null=True)
+    """Of the interval from low to high (paired bootstrap)."""
+    share_better = NumberAttribute(null=True)
+    """In what share of the resamples the candidate is better."""
     min_map = NumberAttribute()
     min_improvement = NumberAttribute()
+    max_class_drop = NumberAttribute(null=True)
+    enough_boxes = NumberAttribute(null=True)
+    """From so many boxes on the fall of a class counts."""
+    classes: ListAttribute[ClassDecision] = ListAttribute(of=ClassDecision, null=True)
+    """In id order; of very many those that fell furthest (the evaluation report has all)."""
+    note = UnicodeAttribute(null=True)
 
 
 class Failure(_Fields):
@@ -200,6 +243,7 @@ class RunRow(Model):
     images = NumberAttribute(null=True)
     train_images = NumberAttribute(null=True)
     validation_images = NumberAttribute(null=True)
+    test_images = NumberAttribute(null=True)
     boxes = NumberAttribute(null=True)
     defects: MapAttribute[str, int] = MapAttribute(null=True)
     """Severity to count."""
@@ -219,6 +263,7 @@ class RunRow(Model):
     """S3 URI of model.tar.gz."""
     operating_thresholds: MapAttribute[str, float] = MapAttribute(null=True)
     """Class to the score from which `/detect` shows it by default: best F1 on the held-out pictures."""
+    judging = Judging(null=True)
     decision = Decision(null=True)
     endpoint_config = UnicodeAttribute(null=True)
     endpoint_asked_at = UnicodeAttribute(null=True)

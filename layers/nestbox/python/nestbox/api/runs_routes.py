@@ -1,4 +1,4 @@
-"""What operators read: datasets, runs, epochs, the report about a run's data."""
+"""What operators read: datasets, runs, epochs, the reports about a run's data and model."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
+from nestbox.api.reports import ReportKind
 from nestbox.api.run_pages import MAX_PAGE, runs_page
 from nestbox.api.views import (
     DatasetsView,
@@ -22,8 +23,8 @@ from nestbox.api.views import (
 from nestbox.names import check_dataset_name
 from nestbox.tables import REJECTED_ROW, DatasetRow, epochs_of, get_dataset, get_run
 
-Reports = Callable[[str], ReportView]
-"""Links to the report of a run that exists; raises NotFoundError where it has none (yet)."""
+Reports = Callable[[ReportKind, str], ReportView]
+"""Links to a report of a run that exists; raises NotFoundError where it has none (yet)."""
 
 Run = Annotated[str, Path(description="Run id: DATASET-YYYYMMDDhhmmss-XXXX")]
 
@@ -40,7 +41,7 @@ _READ: dict[str, Any] = {"tags": ["read"]}
 
 
 def runs_routes(reports: Reports) -> APIGatewayRouter:
-    """The routes that read; ``reports`` links to the report of a run."""
+    """The routes that read; ``reports`` links to the reports of a run."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
 
     @router.get("/datasets", summary="All datasets", responses=_answers(DatasetsView), **_READ)
@@ -81,7 +82,19 @@ def runs_routes(reports: Reports) -> APIGatewayRouter:
         **_READ,
     )
     def show_report(run: Run):  # type: ignore[no-untyped-def]  # A redirect has no body to hold to a type.
-        view = reports(get_run(run).run)
+        return _linked(reports("report", get_run(run).run))
+
+    @router.get(
+        "/runs/<run>/evaluation",
+        summary="The report about a run's model, beside the champion",
+        description="Links that need no token for a while; with Accept: text/html a redirect.",
+        responses={**_answers(ReportView), 303: {"description": "The page is at Location"}},
+        **_READ,
+    )
+    def show_evaluation(run: Run):  # type: ignore[no-untyped-def]  # A redirect has no body to hold to a type.
+        return _linked(reports("evaluation", get_run(run).run))
+
+    def _linked(view: ReportView) -> Response[Any]:
         accept = router.current_event.headers.get("accept") or ""
         if accept.lower().startswith("text/html"):
             return Response(HTTPStatus.SEE_OTHER.value, headers={"Location": view.html})

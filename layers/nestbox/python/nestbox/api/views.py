@@ -104,16 +104,38 @@ class TransitionView(BaseModel):
     why: str
 
 
+class ClassDecisionView(BaseModel):
+    """One class under both models: average precision at an overlap of 0.5, from 0 to 1."""
+
+    name: str
+    boxes: int
+    candidate_ap: float | None = None
+    champion_ap: float | None = None
+    fall: float | None = Field(None, description="By how much the candidate is worse; negative: better")
+
+
 class DecisionView(BaseModel):
     """What the gate decided, with its numbers (mAP from 0 to 1)."""
 
     promote: bool
     reason: str
+    split: str | None = Field(None, description="Whose pictures judged: test or validation")
+    images: int | None = Field(None, description="Pictures that both models were judged on")
+    images_left_out: int | None = Field(None, description="Held out, but an earlier run trained on them")
     candidate_map: float | None = None
     champion_map: float | None = None
     champion_run: str | None = None
+    improvement: float | None = None
+    improvement_low: float | None = Field(None, description="Where the improvement lies, by paired bootstrap")
+    improvement_high: float | None = None
+    confidence: float | None = Field(None, description="Of that interval")
+    share_better: float | None = Field(None, description="Share of the resamples won by the candidate")
     min_map: float | None = None
     min_improvement: float | None = None
+    max_class_drop: float | None = None
+    enough_boxes: int | None = Field(None, description="From so many boxes on the fall of a class counts")
+    classes: list[ClassDecisionView] | None = None
+    note: str | None = None
 
 
 class FailureView(BaseModel):
@@ -158,6 +180,7 @@ class RunView(RunSummaryView):
 
     train_images: int | None = None
     validation_images: int | None = None
+    test_images: int | None = None
     defects: dict[str, int] | None = Field(None, description="Number of defects by severity")
     classes: list[str] | None = Field(None, description="In id order")
     snapshot_version: str
@@ -200,7 +223,7 @@ class EpochsView(BaseModel):
 
 
 class ReportView(BaseModel):
-    """Links to the report about a run's data; they work without a token until they expire."""
+    """Links to a report about a run; they work without a token until they expire."""
 
     run: str
     html: str

@@ -1,10 +1,10 @@
-"""Preparation jobs on AWS Batch."""
+"""Jobs on AWS Batch."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nestbox.gateways.refusals import final_refusals_told
-from nestbox.rules.preparing import PrepareJob
+from nestbox.rules.batch_job import BatchJob
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -47,10 +47,10 @@ class BatchJobs:
             request["arrayProperties"] = {"size": children}
         if after is not None:
             request["dependsOn"] = [{"jobId": after}]
-        with final_refusals_told("AWS Batch refused the preparation job"):
+        with final_refusals_told(f"AWS Batch refused the job {name}"):
             return self._client.submit_job(**request)["jobId"]
 
-    def find(self, name: str) -> PrepareJob | None:
+    def find(self, name: str) -> BatchJob | None:
         """The newest job of this name, or None."""
         pages = self._client.get_paginator("list_jobs").paginate(
             jobQueue=self._queue, filters=[{"name": "JOB_NAME", "values": [name]}]
@@ -61,13 +61,13 @@ class BatchJobs:
         newest = max(found, key=lambda job: job.get("createdAt", 0))["jobId"]
         return self.describe([newest]).get(newest)
 
-    def describe(self, job_ids: Iterable[str]) -> dict[str, PrepareJob]:
+    def describe(self, job_ids: Iterable[str]) -> dict[str, BatchJob]:
         """The jobs by id, without those that Batch has forgotten."""
         ids = list(job_ids)
         jobs = self._client.describe_jobs(jobs=ids)["jobs"] if ids else []
         return {job["jobId"]: _job(job) for job in jobs}
 
-    def find_failed_child(self, array_id: str) -> PrepareJob | None:
+    def find_failed_child(self, array_id: str) -> BatchJob | None:
         """Of an array job's failed children the one that failed first, or None."""
         pages = self._client.get_paginator("list_jobs").paginate(arrayJobId=array_id, jobStatus="FAILED")
         # Where very many failed, any of them says why.
@@ -82,11 +82,11 @@ class BatchJobs:
         self._client.terminate_job(jobId=job_id, reason=reason[:_LONGEST_REASON])
 
 
-def _job(job: Mapping[str, Any]) -> PrepareJob:
+def _job(job: Mapping[str, Any]) -> BatchJob:
     container = job.get("container", {})
     array = job.get("arrayProperties", {})
     reasons = [reason for reason in (job.get("statusReason"), container.get("reason")) if reason]
-    return PrepareJob(
+    return BatchJob(
         id=job["jobId"],
         name=job["jobName"],
         status=job["status"],

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from nestbox import timestamps
@@ -51,10 +52,11 @@ def new_run(
     )
 
 
-def note(row: RunRow, actions: Sequence[Action]) -> None:
+def note(row: RunRow, actions: Sequence[Action], *, only_if: Condition | None = None) -> None:
     """Write down what is no transition, as long as the run is still in its state; raises LostRaceError."""
+    condition = RunRow.state == row.state
     with races_told(f"run {row.run}"):
-        row.update(actions=list(actions), condition=RunRow.state == row.state)
+        row.update(actions=list(actions), condition=condition & only_if if only_if is not None else condition)
 
 
 def mark_announced(row: RunRow) -> None:
@@ -75,26 +77,28 @@ def move(
     now: datetime,
     facts: Mapping[str, Any] | None = None,
     dataset_facts: Mapping[str, Any] | None = None,
+    while_dataset: Condition | None = None,
 ) -> None:
     """Take a run to a state that does not end it; raises LostRaceError.
 
     ``facts`` are attributes of the run learnt with it; ``dataset_facts`` attributes of its dataset, written
-    in the same transaction. None takes an attribute away.
+    in the same transaction. None takes an attribute away. ``while_dataset`` must hold of the dataset's row.
     """
     if has_ended(to):
         raise NestboxError(f"{to} ends a run: use end()")
     actions = _transition(row, to, by=by, why=why, now=now, facts=facts or {})
     condition = (RunRow.state == row.state) & (RunRow.revision == row.revision)
-    if not dataset_facts:
+    if not dataset_facts and while_dataset is None:
         with races_told(f"run {row.run}"):
             row.update(actions=actions, condition=condition)
         return
+    of_dataset = DatasetRow.active_run == row.run
     with one_transaction(f"run {row.run}") as transaction:
         transaction.update(row, actions, condition=condition)
         transaction.update(
             DatasetRow(row.dataset),
-            [*_sets(DatasetRow, dataset_facts), DatasetRow.revision.add(1)],
-            condition=DatasetRow.active_run == row.run,
+            [*_sets(DatasetRow, dataset_facts or {}), DatasetRow.revision.add(1)],
+            condition=of_dataset & while_dataset if while_dataset is not None else of_dataset,
         )
 
 

@@ -6,14 +6,14 @@ from nestbox import bucket_layout
 from nestbox.errors import AwsRefusedError, LostRaceError
 from nestbox.gateways.batch_jobs import BatchJobs
 from nestbox.rows import runs
-from nestbox.rules.preparing import PrepareJob
+from nestbox.rules.batch_job import BatchJob
 from nestbox.rules.slicing import PlannedJob, planned_jobs
 from nestbox.tables import RunRow
 
 NO_PREVIOUS = "-"
 
 
-def find_jobs(row: RunRow, jobs: BatchJobs) -> list[PrepareJob | None]:
+def find_jobs(row: RunRow, jobs: BatchJobs) -> list[BatchJob | None]:
     """The run's jobs in the order they wait for each other.
 
     None stands for one that was never submitted (or that Batch has forgotten).
@@ -27,7 +27,7 @@ def find_jobs(row: RunRow, jobs: BatchJobs) -> list[PrepareJob | None]:
 def submit_jobs(
     row: RunRow,
     jobs: BatchJobs,
-    found: Sequence[PrepareJob | None],
+    found: Sequence[BatchJob | None],
     uploads_bucket: str,
     artifacts_bucket: str,
 ) -> str:
@@ -58,7 +58,7 @@ def submit_jobs(
     return chain[-1]
 
 
-def stop_jobs(found: Sequence[PrepareJob | None], jobs: BatchJobs, reason: str) -> None:
+def stop_jobs(found: Sequence[BatchJob | None], jobs: BatchJobs, reason: str) -> None:
     """End those of a run's jobs that still go on: the run cannot use what they make.
 
     The last one first, so that each ends with this reason and not with "Dependent Job failed".

@@ -15,15 +15,10 @@ from nestbox.gateways.queues import Queues
 from nestbox.gateways.trainings import Trainings
 from nestbox.prep_summary import PrepSummary, PrepSummaryError
 from nestbox.rows import runs
+from nestbox.rules.batch_job import BatchJob, failure_reason
 from nestbox.rules.gate import Limits
 from nestbox.rules.hyperparameters import hyperparameters, may_warm_start
-from nestbox.rules.preparing import (
-    PrepareJob,
-    Preparing,
-    decide_preparing,
-    failure_reason,
-    first_failed,
-)
+from nestbox.rules.preparing import Preparing, decide_preparing, first_failed
 from nestbox.rules.training_request import Champion, training_request
 from nestbox.settings import StartTrainingSettings
 from nestbox.states import State, has_ended
@@ -74,7 +69,7 @@ class StartTraining:
             return self._fail(row, "the data could not be prepared", failure)
         return self._read(row)
 
-    def _submit(self, row: RunRow, found: Sequence[PrepareJob | None]) -> str:
+    def _submit(self, row: RunRow, found: Sequence[BatchJob | None]) -> str:
         try:
             job_id = submit_jobs(
                 row, self._jobs, found, self._settings.uploads_bucket, self._settings.artifacts_bucket
@@ -156,7 +151,7 @@ class StartTraining:
         )
         return Champion(champion.run, champion.model_data) if fits else None
 
-    def _failure(self, failed: PrepareJob, *, alone: bool) -> str:
+    def _failure(self, failed: BatchJob, *, alone: bool) -> str:
         job = (self._jobs.find_failed_child(failed.id) if failed.failed_children else None) or failed
         last_line = (
             self._logs.last_line_of_batch_job(job.log_group, job.log_stream) if job.log_stream else None
@@ -189,6 +184,7 @@ def _counts(summary: PrepSummary) -> dict[str, Any]:
         "images": summary.images,
         "train_images": summary.train_images,
         "validation_images": summary.validation_images,
+        "test_images": summary.test_images,
         "boxes": summary.boxes,
         "defects": dict(summary.defects),
         "classes": list(summary.classes),
