@@ -30,7 +30,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
     names = {" ".join(path) for path, _ in LEAVES}
     assert names == {
         *("sample", "check", "pack", "export", "push", "watch", "datasets", "runs", "run", "detect"),
-        *("token create", "token list", "token revoke", "redrive"),
+        *("token create", "token list", "token revoke", "redrive", "compare"),
     }
 
 
