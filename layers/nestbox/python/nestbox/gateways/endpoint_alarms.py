@@ -26,10 +26,11 @@ class EndpointAlarms:
 
     def firing(self, run: str) -> list[str]:
         """Why those of the run's alarms that are in ALARM are so."""
-        answer = self._client.describe_alarms(AlarmNames=alarm_names(run), StateValue="ALARM")
+        answer = self._client.describe_alarms(AlarmNames=alarm_names(run))
         return [
             f"{alarm['AlarmName']} ({alarm.get('StateReason', 'no reason given')})"
             for alarm in answer["MetricAlarms"]
+            if alarm.get("StateValue") == "ALARM"
         ]
 
     def delete(self, run: str) -> None:

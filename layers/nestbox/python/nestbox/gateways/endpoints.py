@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from nestbox.gateways.refusals import code_of, final_refusals_told
-from nestbox.rules.deploying import Endpoint
+from nestbox.rules.deploying import Endpoint, is_moving, serves
 from nestbox.rules.serving import Serving, production_variant
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Endpoints:
                 raise
             with final_refusals_told("SageMaker refused to update the endpoint"):
                 endpoint = self.describe(name)
-                if endpoint is None or (endpoint.status == "InService" and endpoint.config != config):
+                if endpoint is None or not (is_moving(endpoint) or serves(endpoint, config)):
                     raise
 
     def delete(self, name: str) -> None:

@@ -210,7 +210,7 @@ class Operate:
         return Wish(at=timestamps.to_text(self._clock()), by=operator.by, why=operator.why)
 
     def _look_at_endpoint(self, run: str) -> None:
-        self._queues.send(self._settings.endpoint_queue_url, run_message(run))
+        self._queues.send(self._settings.endpoint_queue_url, run_message(run, follow=True))
 
 
 def _instead(dataset: DatasetRow) -> str:

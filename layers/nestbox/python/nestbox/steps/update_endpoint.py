@@ -204,7 +204,7 @@ class UpdateEndpoint:
             restore=restore,
         )
         if restore is not None:
-            self._queues.send(self._settings.endpoint_queue_url, run_message(restore.run))
+            self._queues.send(self._settings.endpoint_queue_url, run_message(restore.run, follow=True))
             outcome += f"; {restore.run} is put back"
         return outcome
 
@@ -234,7 +234,7 @@ class UpdateEndpoint:
         serving = endpoint.config if endpoint is not None else "nothing"
         why = f"the endpoint serves {serving}, though this run is the champion"
         promotions.want(champion, dataset, by=BY, why=why, now=self._clock())
-        self._queues.send(self._settings.endpoint_queue_url, run_message(champion.run))
+        self._queues.send(self._settings.endpoint_queue_url, run_message(champion.run, follow=True))
         return f"{champion.run} is put back: {why}"
 
     def _prune(self, dataset: DatasetRow) -> list[str]:
