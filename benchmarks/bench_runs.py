@@ -109,7 +109,7 @@ def gaps_of(row: RunRow, batch: Any, sagemaker: Any) -> Gaps | None:
     served = row.state == "SERVED"
     if not jobs or (served and endpoint["EndpointConfigName"] != names.endpoint_config_name(row.run)):
         return None
-    asked = timestamps.from_text(row.endpoint_asked_at) if served else ended
+    asked = timestamps.from_text(row.history[-2].at) if served else ended
     return Gaps(
         row.run,
         _seconds(timestamps.from_text(row.created_at), timestamps.from_milliseconds(jobs[0]["createdAt"])),

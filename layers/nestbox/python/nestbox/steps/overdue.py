@@ -15,7 +15,7 @@ from nestbox.rules.slicing import planned_jobs
 from nestbox.settings import ReconcileSettings
 from nestbox.states import State, has_ended
 from nestbox.steps.endings import end_run
-from nestbox.steps.preparation import find_jobs, stop_jobs
+from nestbox.steps.stopping import stop_work
 from nestbox.tables import RunRow, get_run
 
 BY = "reconcile"
@@ -67,10 +67,7 @@ class OverdueRuns:
         reason = overdue_reason(
             run, row.dataset, state, waited, self._deadlines.allowed(state, _preparation_jobs(row))
         )
-        # Before the run ends, as nobody looks at the jobs of an ended run. By name, whatever the state says:
-        # a step may have crashed between starting a job and writing so.
-        stop_jobs(find_jobs(row, self._jobs), self._jobs, reason)
-        self._trainings.stop(names.training_job_name(run))
+        stop_work(row, self._jobs, self._trainings, reason)
         end_run(
             row,
             State.FAILED,
