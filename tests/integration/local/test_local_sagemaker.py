@@ -540,14 +540,22 @@ class TestEndpoints:
             "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
             "WaitIntervalInSeconds": 60,
         }
-        sagemaker.update_endpoint(
-            EndpointName=name,
-            EndpointConfigName=second,
-            DeploymentConfig={
-                "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
-                "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]},
-            },
-        )
+
+        def update(config: str, watched: str) -> None:
+            sagemaker.update_endpoint(
+                EndpointName=name,
+                EndpointConfigName=config,
+                DeploymentConfig={
+                    "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
+                    "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": watched}]},
+                },
+            )
+
+        with pytest.raises(ClientError, match="needs the same variant names"):
+            update(configured(b="2"), alarm)
+        with pytest.raises(ClientError, match="Could not find the CloudWatch alarms"):
+            update(second, "nobody-made-it")
+        update(second, alarm)
         found = settled(name)
         assert found["EndpointConfigName"] == first
         assert alarm in found["FailureReason"]
