@@ -12,7 +12,7 @@ from nestbox.errors import NestboxError
 from pynamodb.exceptions import PynamoDBException
 from rich.markup import escape
 
-from cli import check, compare, detect, export, pack, push, redrive, runs, sample, tokens, watch
+from cli import check, compare, detect, export, operate, pack, push, redrive, runs, sample, tokens, watch
 from cli.errors import CliError
 from cli.options import Parser
 from cli.output import console, print_json
@@ -46,7 +46,20 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for group in (sample, check, pack, export, push, watch, runs, compare, detect, tokens, redrive):
+    for group in (
+        sample,
+        check,
+        pack,
+        export,
+        push,
+        watch,
+        runs,
+        compare,
+        operate,
+        detect,
+        tokens,
+        redrive,
+    ):
         group.register(commands)
     return root
 

@@ -9,7 +9,12 @@ from nestbox import timestamps
 from nestbox.states import ENDED, State
 from nestbox.tables import REJECTED_ROW, DatasetRow, EpochRow, RunRow
 
-_INTERNAL = frozenset({"revision", "unfinished", "pending", "settle_at", "unannounced", "announced"})
+_INTERNAL = frozenset(
+    {
+        *("revision", "unfinished", "unannounced", "announced", "pending", "settle_at"),
+        *("asked_run", "asked_at", "asked_taken_at"),
+    }
+)
 
 
 def record(row: DatasetRow | RunRow | EpochRow) -> dict[str, Any]:
@@ -35,9 +40,16 @@ def why(row: RunRow) -> str:
     """Why a run is where it is."""
     if row.failure is not None:
         return f"{row.failure.stage}: {row.failure.reason}"
+    promotions = [step for step in row.history if step.to_state == State.DEPLOYING]
+    if row.state == State.SERVED and promotions and (len(promotions) > 1 or not _gate_promoted(row)):
+        return f"{promotions[-1].by}: {promotions[-1].why}"
     if row.decision is not None and row.state in (State.REJECTED, State.SERVED):
         return str(row.decision.reason)
     return str(row.history[-1].why) if row.history else ""
+
+
+def _gate_promoted(row: RunRow) -> bool:
+    return row.decision is not None and bool(row.decision.promote)
 
 
 def maps(epochs: Sequence[EpochRow]) -> list[float]:

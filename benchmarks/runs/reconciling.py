@@ -66,11 +66,22 @@ def _pass() -> tuple[float, Reads]:
     sent = _Sent()
     queues = cast(Queues, sent)
     settings = ReconcileSettings(
-        "s", "t", "r", "j", "e", "queue", "definition", 14_400, 86_400, 7_200, "topic"
+        settle_queue_url="settle",
+        cancel_queue_url="cancel",
+        training_queue_url="training",
+        record_queue_url="record",
+        judge_queue_url="judge",
+        endpoint_queue_url="endpoint",
+        prepare_job_queue="prepare-queue",
+        evaluate_job_queue="evaluate-queue",
+        prepare_max_seconds=14_400,
+        training_max_seconds=86_400,
+        grace_seconds=7_200,
+        run_topic_arn="topic",
     )
     # Nothing is overdue or unannounced, so nothing but DynamoDB is asked.
     unused = cast(Any, None)
-    overdue = OverdueRuns(settings, unused, unused, unused, queues)
+    overdue = OverdueRuns(settings, unused, unused, queues)
     step = Reconcile(settings, queues, overdue, Announce(cast(Announcing, None)))
     best = float("inf")
     for _ in range(_PASSES):

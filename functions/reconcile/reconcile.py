@@ -15,10 +15,12 @@ from nestbox.gateways.batch_jobs import BatchJobs
 from nestbox.gateways.endpoints import Endpoints
 from nestbox.gateways.queues import Queues
 from nestbox.gateways.trainings import Trainings
+from nestbox.gateways.transforms import Transforms
 from nestbox.settings import ReconcileSettings, read_settings
 from nestbox.steps.announce import Announce
 from nestbox.steps.overdue import OverdueRuns
 from nestbox.steps.reconcile import Reconcile
+from nestbox.steps.stopping import Work
 
 logger = Logger()
 tracer = Tracer()
@@ -28,14 +30,14 @@ metrics = Metrics()
 @functools.cache
 def _step() -> Reconcile:
     settings = read_settings(ReconcileSettings)
-    sagemaker, queues = boto3.client("sagemaker"), Queues(boto3.client("sqs"))
-    overdue = OverdueRuns(
-        settings,
-        BatchJobs(boto3.client("batch"), settings.batch_job_queue, settings.prepare_job_definition),
+    batch, sagemaker, queues = boto3.client("batch"), boto3.client("sagemaker"), Queues(boto3.client("sqs"))
+    work = Work(
+        BatchJobs(batch, settings.prepare_job_queue),
         Trainings(sagemaker),
-        Endpoints(sagemaker),
-        queues,
+        Transforms(sagemaker),
+        BatchJobs(batch, settings.evaluate_job_queue),
     )
+    overdue = OverdueRuns(settings, work, Endpoints(sagemaker), queues)
     announcing = Announcing(boto3.client("sns"), boto3.client("events"), settings.run_topic_arn)
     return Reconcile(settings, queues, overdue, Announce(announcing))
 

@@ -52,7 +52,7 @@ def queue(world, monkeypatch):
     """A real (moto) queue that stands for all of them."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="queue")["QueueUrl"]
-    for name in ("SETTLE", "TRAINING", "RECORD", "JUDGE", "ENDPOINT"):
+    for name in ("SETTLE", "TRAINING", "RECORD", "JUDGE", "ENDPOINT", "CANCEL"):
         monkeypatch.setenv(f"{name}_QUEUE_URL", url)
 
     def bodies():
@@ -121,8 +121,8 @@ def topic(monkeypatch):
 def reconcile_environment(queue, topic, monkeypatch):
     """What template.yaml tells reconcile beside the queues."""
     settings = {
-        "BATCH_JOB_QUEUE": "queue",
-        "PREPARE_JOB_DEFINITION": "definition",
+        "PREPARE_JOB_QUEUE": "queue",
+        "EVALUATE_JOB_QUEUE": "evaluate-queue",
         "PREPARE_MAX_SECONDS": "14400",
         "TRAINING_MAX_SECONDS": "86400",
         "GRACE_SECONDS": "7200",
@@ -176,7 +176,10 @@ def test_a_run_that_does_not_exist_goes_back_to_the_queue(queue, make_sqs_event)
     }
 
 
-@pytest.mark.parametrize("name", ["start_run", "start_training", "record_run", "judge", "update_endpoint"])
+HANDED = ["start_run", "start_training", "record_run", "judge", "update_endpoint", "cancel_run"]
+
+
+@pytest.mark.parametrize("name", HANDED)
 def test_a_function_hands_the_look_to_its_step(world, monkeypatch, make_sqs_event, name):
     module = load(name)
     run = world.run_to_end([0.5])
@@ -199,7 +202,7 @@ def test_events_of_others_are_passed_over(queue, make_sqs_event):
     assert answer == {"batchItemFailures": []}
 
 
-@pytest.mark.parametrize("name", ["start_run", "start_training", "record_run", "judge", "update_endpoint"])
+@pytest.mark.parametrize("name", [*HANDED, "judge"])
 def test_a_function_without_its_environment_names_what_is_missing(world, make_sqs_event, name, caplog):
     body = (
         events.dataset_message("birds")

@@ -435,6 +435,7 @@ def test_an_empty_archive_is_suspicious(opened: Opened) -> None:
         (by_hand(entry(b"a.jpg"), disk=1), "archive.spanned", "several parts"),
         (by_hand(entry(b"a.jpg", disk=1), body=local(b"a.jpg")), "archive.spanned", "another part"),
     ],
+    ids=["empty", "page", "rar", "no end", "no directory", "split", "of several disks", "entry elsewhere"],
 )
 def test_broken_archives(opened: Opened, data: bytes, code: str, said: str) -> None:
     source = opened({"a.zip": data, "b.zip": packed(SMALL)})

@@ -50,6 +50,7 @@ def test_a_line_is_what_the_preparation_job_reads():
 @pytest.mark.parametrize(
     "content",
     [b"no gzip", gzip.compress(b"{"), gzip.compress(b'{"key": 1}\n'), gzip.compress(b"{}\n" * 99)[:-9]],
+    ids=["no gzip", "no json", "no entry", "cut off"],
 )
 def test_a_damaged_snapshot_is_an_error(content):
     with pytest.raises(BadArtifactError):

@@ -14,9 +14,10 @@ _LONGEST_REASON = 1024
 
 
 class BatchJobs:
-    """One job queue and one job definition."""
+    """One job queue, and the job definition of what is submitted to it."""
 
-    def __init__(self, client: "BatchClient", queue: str, definition: str) -> None:
+    def __init__(self, client: "BatchClient", queue: str, definition: str = "") -> None:
+        """Without ``definition`` jobs are only found, described and ended."""
         self._client = client
         self._queue = queue
         self._definition = definition

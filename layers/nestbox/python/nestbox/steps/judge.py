@@ -16,7 +16,7 @@ from nestbox.gateways.evaluation_reports import EvaluationReport
 from nestbox.gateways.job_logs import JobLogs
 from nestbox.gateways.queues import Queues
 from nestbox.gateways.transforms import Transforms
-from nestbox.rows import runs
+from nestbox.rows import promotions, runs
 from nestbox.rows.decisions import decision_of
 from nestbox.rules import gate
 from nestbox.rules.batch_job import BatchJob, failure_reason
@@ -58,9 +58,18 @@ class Judge:
     def look(self, run: str) -> str:
         """Look at a run; returns what was done."""
         row = get_run(run)
+        if runs.state_of(row) is State.CANCELLED:
+            # A step that was overtaken by the cancelling may have asked for these after it.
+            reason = f"run {run} is cancelled"
+            found = find_judging_jobs(row, self._transforms, self._jobs)
+            stop_judging_jobs(found, self._transforms, self._jobs, reason)
+            return f"nothing to do: {row.state}"
         if runs.state_of(row) is not State.EVALUATING:
             return f"nothing to do: {row.state}"
         dataset = get_dataset(row.dataset)
+        if dataset.wanted_run is not None:
+            # Whom to judge against is known when that run serves, or does not.
+            return f"waits until {dataset.wanted_run} is deployed"
         if row.judging is None or row.judging.champion_run != dataset.champion_run:
             refused = self._begin_round(row, dataset.champion_run)
             if refused is not None:
@@ -183,18 +192,13 @@ class Judge:
                 settle_queue_url=self._settings.settle_queue_url,
                 facts=facts,
             )
-        champion = judging.champion_run
-        runs.move(
+        promotions.promote_candidate(
             row,
-            State.DEPLOYING,
+            judged_against=judging.champion_run,
             by=BY,
             why=verdict.reason,
             now=self._clock(),
             facts=facts,
-            # Nobody is beaten who was not compared with.
-            while_dataset=DatasetRow.champion_run == champion
-            if champion
-            else DatasetRow.champion_run.does_not_exist(),
         )
         self._queues.send(self._settings.endpoint_queue_url, run_message(row.run))
         return f"promoted: {verdict.reason}"

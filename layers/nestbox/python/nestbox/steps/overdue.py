@@ -4,10 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from nestbox import names, timestamps
-from nestbox.gateways.batch_jobs import BatchJobs
 from nestbox.gateways.endpoints import Endpoints
 from nestbox.gateways.queues import Queues
-from nestbox.gateways.trainings import Trainings
 from nestbox.rows import runs
 from nestbox.rules.deadlines import Deadlines, is_overdue, overdue_reason
 from nestbox.rules.deploying import is_moving
@@ -15,7 +13,7 @@ from nestbox.rules.slicing import planned_jobs
 from nestbox.settings import ReconcileSettings
 from nestbox.states import State, has_ended
 from nestbox.steps.endings import end_run
-from nestbox.steps.preparation import find_jobs, stop_jobs
+from nestbox.steps.stopping import Work
 from nestbox.tables import RunRow, get_run
 
 BY = "reconcile"
@@ -27,8 +25,7 @@ class OverdueRuns:
     def __init__(
         self,
         settings: ReconcileSettings,
-        jobs: BatchJobs,
-        trainings: Trainings,
+        work: Work,
         endpoints: Endpoints,
         queues: Queues,
         clock: Callable[[], datetime] = timestamps.now,
@@ -37,8 +34,7 @@ class OverdueRuns:
         self._deadlines = Deadlines(
             settings.prepare_max_seconds, settings.training_max_seconds, settings.grace_seconds
         )
-        self._jobs = jobs
-        self._trainings = trainings
+        self._work = work
         self._endpoints = endpoints
         self._queues = queues
         self._clock = clock
@@ -67,10 +63,7 @@ class OverdueRuns:
         reason = overdue_reason(
             run, row.dataset, state, waited, self._deadlines.allowed(state, _preparation_jobs(row))
         )
-        # Before the run ends, as nobody looks at the jobs of an ended run. By name, whatever the state says:
-        # a step may have crashed between starting a job and writing so.
-        stop_jobs(find_jobs(row, self._jobs), self._jobs, reason)
-        self._trainings.stop(names.training_job_name(run))
+        self._work.stop(row, reason)
         end_run(
             row,
             State.FAILED,

@@ -56,6 +56,7 @@ class Reconcile:
         clock: Callable[[], datetime] = timestamps.now,
     ) -> None:
         self._settle_queue_url = settings.settle_queue_url
+        self._cancel_queue_url = settings.cancel_queue_url
         self._queue_of = {
             State.PREPARING: settings.training_queue_url,
             State.TRAINING: settings.record_queue_url,
@@ -91,6 +92,8 @@ class Reconcile:
         queue_url = self._queue_of.get(runs.state_of(row))
         if queue_url is None:
             return
+        if row.cancel is not None and row.state != State.DEPLOYING:
+            queue_url = self._cancel_queue_url
         if self._overdue.is_overdue(row):
             done.stuck += 1
             if self._overdue.end(row.run):
