@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
@@ -81,14 +81,13 @@ class Catalogue:
 
     def add_record(self, record: LabelledImage) -> None:
         """Keep one record of one picture. It is in the table `records` after `flush`."""
-        names, edges, places = zip(*record.boxes, strict=True) if record.boxes else ((), (), ())
-        files = {file for file, _ in places}
-        if len(files) > 1:
-            raise ValueError(f"The boxes of {record.image} come from two files.")
-        spots = [where or "" for _, where in places]
-        wheres = "\n".join(spots)
-        if wheres.count("\n") >= max(len(spots), 1):
-            wheres = "\n".join([spot.replace("\n", " ") for spot in spots])
+        boxes = record.boxes
+        box_file = boxes[0].place.file if boxes else None
+        edges = array("d")
+        for box in boxes:
+            if box.place.file != box_file:
+                raise ValueError(f"The boxes of {record.image} come from two files.")
+            edges.extend(box.edges)
         width, height = record.declared_size or (None, None)
         self._waiting.append(
             (
@@ -99,10 +98,10 @@ class Catalogue:
                 height,
                 record.is_relative,
                 *record.place,
-                next(iter(files), None),
-                array("i", map(self._name_id, names)).tobytes(),
-                array("d", chain.from_iterable(edges)).tobytes(),
-                wheres,
+                box_file,
+                array("i", [self._name_id(box.name) for box in boxes]).tobytes(),
+                edges.tobytes(),
+                "\n".join([(box.place.where or "").replace("\n", " ") for box in boxes]),
             )
         )
         if len(self._waiting) >= _BATCH:
@@ -199,7 +198,9 @@ def insert_files(catalogue: Catalogue, rows: Iterable[tuple[SourceFile, str, str
             for file, stem, extension, is_picture in rows
         ),
     )
-    catalogue.database.execute("CREATE INDEX IF NOT EXISTS files_by_stem ON files (stem)")
+    catalogue.database.execute(
+        "CREATE INDEX IF NOT EXISTS files_by_stem ON files (stem, extension, is_picture)"
+    )
     catalogue.database.execute(
         "CREATE INDEX IF NOT EXISTS files_by_extension ON files (extension, path) WHERE NOT is_picture"
     )

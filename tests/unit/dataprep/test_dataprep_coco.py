@@ -606,7 +606,7 @@ UNUSUAL = st.builds(
 )
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(PLAIN, min_size=2, max_size=12), st.lists(UNUSUAL, max_size=1), st.integers(0, 12))
 def test_annotations_that_are_kept_together_are_those_that_are_kept_one_by_one(
     read: Read, plain: list[dict[str, Any]], unusual: list[dict[str, Any]], at: int
