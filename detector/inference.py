@@ -82,7 +82,7 @@ class Detector:
             return _run(self._session(), planes)
 
     def _planes(self) -> Planes:
-        """Return this thread's network input: fresh memory would cost a page fault for every 4 kB, every time."""
+        """Return this thread's network input: fresh memory costs a page fault for every 4 kB, every time."""
         planes: Planes | None = getattr(self._buffers, "planes", None)
         if planes is None:
             planes = self._buffers.planes = np.empty((1, 3, self._size, self._size), np.float32)

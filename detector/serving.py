@@ -64,8 +64,8 @@ async def _serve(model: Path, host: str, port: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     listener = socket.create_server((host, port), backlog=_BACKLOG)
-    # Connections inherit it. asyncio sets it itself, but not on sockets made without naming their protocol, and
-    # the answer's second packet would then wait 40 ms for the client's acknowledgement of the first.
+    # Connections inherit it. asyncio sets it only where a socket was made naming its protocol; without it, an
+    # answer's second packet waits 40 ms for the client to acknowledge the first.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     telling = asyncio.create_task(_tell(application))
