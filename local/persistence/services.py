@@ -109,21 +109,25 @@ class Services:
 
     @staticmethod
     def provisioning() -> bool:
-        """Whether a stack is being made or changed, which changes services without a request to them."""
-        return any(
-            str(stack.get("StackStatus", "")).endswith("_IN_PROGRESS")
-            for stack in cloudformation._stacks.all_values()
-        )
+        """Whether a stack is being made or changed."""
+        return any(_in_progress(stack) for stack in cloudformation._stacks.all_values())
 
 
 def _live(module: Any, parts: tuple[str, ...]) -> Callable[[], State]:
     return lambda: {part: getattr(module, f"_{part}") for part in parts}
 
 
+def _in_progress(stack: State) -> bool:
+    status = str(stack.get("StackStatus", ""))
+    # A stack in review has a change set that nobody has executed yet.
+    return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
+
+
 def _end_interrupted_stacks() -> None:
+    """Ends what a server was told to stop in the middle of."""
     for stack in cloudformation._stacks.all_values():
         status = str(stack.get("StackStatus", ""))
-        if status.endswith("_IN_PROGRESS"):
+        if _in_progress(stack):
             logger.warning("stack %s was lost in %s", stack.get("StackName"), status)
             stack["StackStatus"] = status.replace("_IN_PROGRESS", "_FAILED").replace("COMPLETE_CLEANUP_", "")
             stack["StackStatusReason"] = _INTERRUPTED
