@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import stat
 import subprocess
@@ -88,4 +87,6 @@ def test_a_damaged_file_is_named_with_the_way_out(tmp_path: Path) -> None:
 
 def test_only_its_owner_reads_it(tmp_path: Path) -> None:
     Store(tmp_path / "rows").put("a", {(1,): "secret"})
-    assert stat.S_IMODE(os.stat(tmp_path / "rows").st_mode) == 0o600
+    files = list(tmp_path.glob("rows*"))
+    assert tmp_path / "rows-wal" in files
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
