@@ -8,21 +8,24 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deployed_stack import ROOT, System, wait_until
+from deployed_stack import ENDED, ROOT, System, wait_until
 from fault_proxy import FaultProxy
 
 DATASET = "lasting"
 SETTINGS = "training: {epochs: 1}\ngate: {min_map: 0.0, min_improvement: -1.0, max_class_drop: 1.0}\n"
 PICTURES = 12
+JOBS = {"PREPARING": "batch", "TRAINING": "training", "EVALUATING": "transform", "DEPLOYING": "endpoints"}
 SEED = 20_261_129
 
 
@@ -40,21 +43,22 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def container(system: System, kind: str) -> int:
+def working(system: System, kind: str) -> int | None:
     """The process of the job or endpoint that works now below the directory of its kind."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # ended meanwhile
+            directory = (entry / "cwd").readlink()
+            command = (entry / "cmdline").read_bytes()
+            # Not what starts it, nor a process of that which has yet to become it.
+            starting = b"leash.py" in command or b"\0local\0serve\0" in command
+            if directory.is_relative_to(system.state / "work" / kind) and not starting:
+                return int(entry.name)
+    return None
 
-    def look() -> int | None:
-        for entry in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):  # ended meanwhile
-                directory = (entry / "cwd").readlink()
-                command = (entry / "cmdline").read_bytes()
-                # Not what starts it, nor a process of that which has yet to become it.
-                starting = b"leash.py" in command or b"\0local\0serve\0" in command
-                if directory.is_relative_to(system.state / "work" / kind) and not starting:
-                    return int(entry.name)
-        return None
 
-    return wait_until(f"a process of {kind}", look, 120, every=0.01)
+def container(system: System, kind: str) -> int:
+    """Such a process, once there is one."""
+    return wait_until(f"a process of {kind}", lambda: working(system, kind), 120, every=0.01)
 
 
 def kill(system: System, kind: str) -> None:
@@ -219,3 +223,42 @@ def test_throttled_failing_and_late_calls_and_a_function_that_times_out(system: 
     served = [run["run"] for run in system.runs(DATASET) if run["state"] == "SERVED"]
     assert len(served) == 2
     assert system.champion_config(DATASET) == served[-1] == system.row(DATASET)["champion_run"]
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("NESTBOX_SOAK_ROUNDS", "0"))))
+def test_whatever_is_killed_whenever(system: System, sample: Path, seed: int) -> None:
+    """`make soak-local`: kills drawn from a seed, under a proxy that throttles and fails all the while."""
+    drawn = random.Random(seed)
+    dataset = f"soak-{seed}"
+    stages = ["PREPARING", "TRAINING", "EVALUATING", "DEPLOYING"]
+    kills = {stage: drawn.choice(["machine", "job", "nothing"]) for stage in stages}
+    proxy = FaultProxy(system.endpoint_url, seed, {"throttle": 2, "fail": 1, "lose": 1}, of_calls=40)
+    with proxy.running(), through(system, proxy), impatient(system, "start_training", 60, 8):
+        system.upload(dataset, sample)
+        for stage in stages:
+            reached = partial(reached_stage, system, dataset, stage)
+            state = wait_until(f"{dataset} in {stage}", reached, 600)["state"]
+            if kills[stage] == "machine":
+                kill_the_machine(system)
+            elif kills[stage] == "job" and (job := working(system, JOBS.get(state, "none"))):
+                with suppress(ProcessLookupError):
+                    os.kill(job, signal.SIGKILL)
+        first = system.run_number(dataset, 1, 900)
+        if first["state"] != "SERVED":
+            assert first["failure"]["reason"], first
+            system.put(dataset, "nestbox.yaml", SETTINGS.replace("1}", "2}", 1).encode())
+            assert system.run_number(dataset, 2, 900)["state"] == "SERVED"
+    last = system.runs(dataset)[-1]
+    assert snapshot(system, last) == uploaded(system, dataset)
+    assert system.champion_config(dataset) == last["run"] == system.row(dataset)["champion_run"]
+    picture = next((sample / "images").rglob("*.jpg")).read_bytes()
+    wait_until("an answer", lambda: system.detect(dataset, picture).status == 200, 60)
+
+
+def reached_stage(system: System, dataset: str, stage: str) -> dict[str, Any] | None:
+    """The dataset's first run, once it is in this stage or has left it behind."""
+    runs = system.runs(dataset)
+    if not runs:
+        return None
+    moves = [move["to"] for move in runs[0]["history"]]
+    return runs[0] if stage in moves or runs[0]["state"] in ENDED else None
