@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ministack.services import sqs
+from ministack.services import dynamodb, sqs
 
 from local.errors import ServerError
 from local.persistence.keeper import open_store
@@ -20,6 +22,7 @@ from local.persistence.objects import undo_torn_writes
 from local.persistence.outbox import Outbox
 from local.persistence.queues import Queues
 from local.persistence.store import Store
+from local.persistence.tables import Tables
 
 ARN = "arn:aws:sqs:us-east-1:000000000000:q"
 URL = "http://localhost/000000000000/q"
@@ -165,3 +168,29 @@ def test_leftovers_of_this_state_directory_are_ended_and_no_others(tmp_path: Pat
         for process in (ours, others):
             process.kill()
             process.wait()
+
+
+def test_items_are_written_before_any_writer_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_set_item", "_remove_item", "_items_replaced"):
+        monkeypatch.setattr(dynamodb, name, getattr(dynamodb, name))
+    tables = Tables(store)
+    tables.install()
+    table = {"TableArn": "arn", "items": defaultdict(dict), "AttributeDefinitions": []}
+    unwritten: list[int] = []
+
+    def write(number: int) -> None:
+        dynamodb._set_item(table, number, "", {"n": {"N": str(number)}})
+        tables.flush()
+        if (number, "") not in dict(store.read("items of arn")):
+            unwritten.append(number)
+
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(write, range(200)))
+    assert unwritten == []
+    dynamodb._remove_item(table, 7, "")
+    tables.flush()
+    assert len(store.read("items of arn")) == 199
+    table["items"] = defaultdict(dict, {1: {"": {"n": {"N": "1"}}}})
+    dynamodb._items_replaced(table)
+    tables.flush()
+    assert store.read("items of arn") == [((1, ""), {"n": {"N": "1"}})]
