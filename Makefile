@@ -89,6 +89,11 @@ stop: ## Stop the local AWS and everything running on it; what it holds stays, u
 test: setup lint ## Lint, type-check and run every test: unit, integration, end to end
 	@$(DEV)/bin/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
+ROUNDS ?= 10
+.PHONY: soak-local
+soak-local: setup ## ROUNDS of runs on the local AWS in which jobs and the whole of it are killed at random
+	@NESTBOX_SOAK_ROUNDS=$(ROUNDS) $(DEV)/bin/python -m pytest tests/e2e/test_survival.py -k whatever --timeout 3600
+
 .PHONY: lint
 lint: setup ## ruff, mypy --strict, cfn-lint, sam validate --lint
 	@$(DEV)/bin/ruff check .

@@ -10,5 +10,6 @@
     roles, authorization            job roles' credentials, and what callers may do
     events, log_streams, metrics    EventBridge, CloudWatch Logs and CloudWatch as the services use them
     objects                         S3 as the jobs use it, with their roles
+    persistence                     what outlives the server, and how the next one goes on with it
     cloudformation, mends           resource types MiniStack lacks, and what it does differently from AWS
 """

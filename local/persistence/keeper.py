@@ -102,11 +102,13 @@ class Keeper:
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Query) -> Any:
             answer = await handler(method, path, headers, body, query)
             operation = _operation(method, headers, body, query)
+            reads = method in ("GET", "HEAD") or operation.startswith(_READING)
             if service == "cloudformation":
-                # Whoever is told that a stack is complete finds its resources.
-                self._provisioning = True
-                self._save_what_stacks_make()
-            if method in ("GET", "HEAD") or operation.startswith(_READING):
+                # Whoever is told that a stack is complete finds it so, with its resources, ever after.
+                self._provisioning |= not reads
+                self._save_what_stacks_made()
+                return answer
+            if reads:
                 return answer
             if service == "dynamodb" and operation in _ON_ITEMS:
                 self._tables.flush()
@@ -128,8 +130,8 @@ class Keeper:
             try:
                 self._tables.flush()
                 self._logs.save()
-                self._save_what_stacks_make()
-                if time.monotonic() > swept + _SWEEP_SECONDS:
+                self._save_what_stacks_made()
+                if not self._provisioning and time.monotonic() > swept + _SWEEP_SECONDS:
                     swept = time.monotonic()
                     self._note(self._services.names())
                 with self._lock:
@@ -138,10 +140,13 @@ class Keeper:
             except Exception:
                 logger.exception("cannot save")
 
-    def _save_what_stacks_make(self) -> None:
-        """Saves all services while a stack is made or changed, which takes no requests, and once after."""
-        if self._provisioning:
-            self._provisioning = self._services.provisioning()
+    def _save_what_stacks_made(self) -> None:
+        """Saves all services once a stack is made or changed, which takes no requests to them.
+
+        Not before: a deployment that is cut short has not taken place, and can be begun again.
+        """
+        if self._provisioning and not self._services.provisioning():
+            self._provisioning = False
             self._tables.flush()
             self._save(self._services.names())
 

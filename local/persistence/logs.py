@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from ministack.services import cloudwatch_logs
@@ -30,29 +31,12 @@ class Logs:
         self._groups: dict[Key, dict[str, Any]] = {}
         # Of each stream: its list of events (another one after a late batch), and how many are saved.
         self._saved: dict[Key, tuple[list[Any], int]] = {}
+        self._writing = threading.Lock()
 
     def save(self) -> None:
         """Writes new events, and what has become of groups and streams."""
-        rows: list[tuple[str, Key, Any]] = []
-        groups, streams = set(), set()
-        with cloudwatch_logs._log_events_lock:
-            for group_key, group in cloudwatch_logs._log_groups.all_items():
-                groups.add(group_key)
-                properties = {name: value for name, value in group.items() if name != "streams"}
-                if self._groups.get(group_key) != properties:
-                    self._groups[group_key] = dict(properties)
-                    rows.append((_GROUPS, group_key, properties))
-                for name, stream in list(group["streams"].items()):
-                    key = (*group_key, name)
-                    streams.add(key)
-                    rows += self._grown(key, stream)
-        rows += [(_GROUPS, key, None) for key in self._groups.keys() - groups]
-        for key in self._saved.keys() - streams:
-            rows += self._forgotten(key)
-        for key in self._groups.keys() - groups:
-            del self._groups[key]
-        if rows:
-            self._store.put_all(rows)
+        with self._writing:
+            self._save()
 
     @staticmethod
     def state() -> dict[str, Any]:
@@ -76,6 +60,28 @@ class Logs:
             found["streams"][name] = {**properties, "events": history}
             self._saved[key] = (history, len(history))
         cloudwatch_logs.load_persisted_state(state)
+
+    def _save(self) -> None:
+        rows: list[tuple[str, Key, Any]] = []
+        groups, streams = set(), set()
+        with cloudwatch_logs._log_events_lock:
+            for group_key, group in cloudwatch_logs._log_groups.all_items():
+                groups.add(group_key)
+                properties = {name: value for name, value in group.items() if name != "streams"}
+                if self._groups.get(group_key) != properties:
+                    self._groups[group_key] = dict(properties)
+                    rows.append((_GROUPS, group_key, properties))
+                for name, stream in list(group["streams"].items()):
+                    key = (*group_key, name)
+                    streams.add(key)
+                    rows += self._grown(key, stream)
+        rows += [(_GROUPS, key, None) for key in self._groups.keys() - groups]
+        for key in self._saved.keys() - streams:
+            rows += self._forgotten(key)
+        for key in self._groups.keys() - groups:
+            del self._groups[key]
+        if rows:
+            self._store.put_all(rows)
 
     def _grown(self, key: Key, stream: dict[str, Any]) -> list[tuple[str, Key, Any]]:
         events: list[Any] = stream["events"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import pickle
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -58,6 +59,8 @@ class Services:
     def __init__(self, store: Store, tables: Tables, queues: Queues, logs: Logs) -> None:
         self._store = store
         self._digests: dict[tuple[str, str], bytes] = {}
+        # An older state must not be written over a newer one.
+        self._writing = threading.Lock()
         self._states: dict[str, Callable[[], State]] = {
             "dynamodb": tables.state,
             "sqs": queues.state,
@@ -82,18 +85,8 @@ class Services:
 
         Raises RuntimeError when another thread changed a part meanwhile.
         """
-        known = app._build_persistence_save_dict()
-        rows = []
-        for name in names:
-            get_state = self._states.get(name) or known.get(name)
-            for part, value in ((get_state() if get_state else None) or {}).items():
-                pickled = pickle.dumps(value)
-                digest = hashlib.blake2b(pickled, digest_size=16).digest()
-                if self._digests.get((name, part)) != digest:
-                    rows.append(((name, part), digest, pickled))
-        if rows:
-            self._store.put(_KIND, {key: pickled for key, _, pickled in rows})
-            self._digests.update((key, digest) for key, digest, _ in rows)
+        with self._writing:
+            self._save(names)
 
     def restore(self) -> None:
         """Puts everything back, as after a restart of MiniStack that kept its state."""
@@ -109,21 +102,39 @@ class Services:
 
     @staticmethod
     def provisioning() -> bool:
-        """Whether a stack is being made or changed, which changes services without a request to them."""
-        return any(
-            str(stack.get("StackStatus", "")).endswith("_IN_PROGRESS")
-            for stack in cloudformation._stacks.all_values()
-        )
+        """Whether a stack is being made or changed."""
+        return any(_in_progress(stack) for stack in cloudformation._stacks.all_values())
+
+    def _save(self, names: Iterable[str]) -> None:
+        known = app._build_persistence_save_dict()
+        rows = []
+        for name in names:
+            get_state = self._states.get(name) or known.get(name)
+            for part, value in ((get_state() if get_state else None) or {}).items():
+                pickled = pickle.dumps(value)
+                digest = hashlib.blake2b(pickled, digest_size=16).digest()
+                if self._digests.get((name, part)) != digest:
+                    rows.append(((name, part), digest, pickled))
+        if rows:
+            self._store.put(_KIND, {key: pickled for key, _, pickled in rows})
+            self._digests.update((key, digest) for key, digest, _ in rows)
 
 
 def _live(module: Any, parts: tuple[str, ...]) -> Callable[[], State]:
     return lambda: {part: getattr(module, f"_{part}") for part in parts}
 
 
+def _in_progress(stack: State) -> bool:
+    status = str(stack.get("StackStatus", ""))
+    # A stack in review has a change set that nobody has executed yet.
+    return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
+
+
 def _end_interrupted_stacks() -> None:
+    """Ends what a server was told to stop in the middle of."""
     for stack in cloudformation._stacks.all_values():
         status = str(stack.get("StackStatus", ""))
-        if status.endswith("_IN_PROGRESS"):
+        if _in_progress(stack):
             logger.warning("stack %s was lost in %s", stack.get("StackName"), status)
             stack["StackStatus"] = status.replace("_IN_PROGRESS", "_FAILED").replace("COMPLETE_CLEANUP_", "")
             stack["StackStatusReason"] = _INTERRUPTED

@@ -40,6 +40,7 @@ class Store:
         self._file = file
         self._lock = threading.Lock()
         self._open = True
+        file.touch(mode=0o600)
         try:
             self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -47,7 +48,6 @@ class Store:
             self._database.execute(_SCHEMA)
         except sqlite3.DatabaseError as error:
             raise self._damaged(error) from error
-        file.chmod(0o600)
 
     def put(self, kind: str, rows: Mapping[Key, Any]) -> None:
         """Writes rows of one kind in one transaction; the value None removes a row."""

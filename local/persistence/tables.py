@@ -24,6 +24,8 @@ class Tables:
         self._changed: dict[tuple[str, Key], tuple[Table, Key]] = {}
         self._swapped: dict[str, Table] = {}
         self._lock = threading.Lock()
+        # Whoever finds nothing left to write must not return before another has written it.
+        self._writing = threading.Lock()
 
     def install(self) -> None:
         """From here on changes are noted. MiniStack changes items in these three functions only."""
@@ -50,23 +52,8 @@ class Tables:
 
     def flush(self) -> None:
         """Writes what has changed since the last call, in one transaction."""
-        with self._lock:
-            if not self._changed and not self._swapped:
-                return
-            changed, self._changed = self._changed, {}
-            swapped, self._swapped = self._swapped, {}
-        for arn, table in swapped.items():
-            self._store.drop(_kind(arn))
-            rows = {
-                (hash_value, range_value): item
-                for hash_value, items in list(table["items"].items())
-                for range_value, item in list(items.items())
-            }
-            self._store.put(_kind(arn), rows)
-        self._store.put_all(
-            (_kind(arn), key, table["items"].get(key[0], {}).get(key[1]))
-            for (arn, key), (table, _) in changed.items()
-        )
+        with self._writing:
+            self._flush()
 
     @staticmethod
     def state() -> dict[str, Any]:
@@ -87,6 +74,25 @@ class Tables:
         dynamodb.load_persisted_state(state)
         for table in dynamodb._tables.all_values():
             dynamodb._update_counts(table)
+
+    def _flush(self) -> None:
+        with self._lock:
+            if not self._changed and not self._swapped:
+                return
+            changed, self._changed = self._changed, {}
+            swapped, self._swapped = self._swapped, {}
+        for arn, table in swapped.items():
+            self._store.drop(_kind(arn))
+            rows = {
+                (hash_value, range_value): item
+                for hash_value, items in list(table["items"].items())
+                for range_value, item in list(items.items())
+            }
+            self._store.put(_kind(arn), rows)
+        self._store.put_all(
+            (_kind(arn), key, table["items"].get(key[0], {}).get(key[1]))
+            for (arn, key), (table, _) in changed.items()
+        )
 
     def _note(self, table: Table, key: Key) -> None:
         with self._lock:
