@@ -29,7 +29,19 @@ LEAVES = [(path, command) for path, command in ALL if command.get_default("run")
 def test_the_commands_of_the_contract_are_there() -> None:
     names = {" ".join(path) for path, _ in LEAVES}
     assert names == {
-        *("sample", "check", "pack", "export", "push", "watch", "datasets", "runs", "run", "detect"),
+        *(
+            "sample",
+            "check",
+            "pack",
+            "export",
+            "push",
+            "watch",
+            "datasets",
+            "runs",
+            "run",
+            "compare",
+            "detect",
+        ),
         *("token create", "token list", "token revoke"),
     }
 
