@@ -19,7 +19,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from nestbox import names, timestamps
-from nestbox.tables import RunRow
+from nestbox.tables import Judging, RunRow
 
 from benchmarks.runs import burst, reconciling
 from cli.stack import find_stack
@@ -33,6 +33,16 @@ class NothingMeasuredError(RuntimeError):
     """The stack holds no run that can be measured."""
 
 
+_PARTS = (
+    "upload_settled",
+    "data_prepared",
+    "model_trained",
+    "models_answered",
+    "scores_told",
+    "endpoint_ready",
+)
+
+
 @dataclass(frozen=True)
 class Gaps:
     """Seconds of one run in which none of its jobs worked, after what."""
@@ -43,14 +53,18 @@ class Gaps:
     data_prepared: float
     """From the end of the Batch job to CreateTrainingJob."""
     model_trained: float
-    """From the end of the training job to the request for the endpoint (or the rejection)."""
+    """From the end of the training job to CreateTransformJob."""
+    models_answered: float
+    """From the end of the last transform job to the submission of the Batch job that scores the answers."""
+    scores_told: float
+    """From the end of that one to the request for the endpoint (or the rejection)."""
     endpoint_ready: float
     """From InService to the end of the run; 0 for a rejected run."""
 
     @property
     def total(self) -> float:
         """All of them."""
-        return self.upload_settled + self.data_prepared + self.model_trained + self.endpoint_ready
+        return float(sum(getattr(self, name) for name in _PARTS))
 
 
 def figures() -> Iterator[tuple[str, float, float, bool, str]]:
@@ -73,7 +87,7 @@ def figures() -> Iterator[tuple[str, float, float, bool, str]]:
     median = statistics.median(gaps.total for gaps in measured)
     parts = ", ".join(
         f"{name.replace('_', ' ')} {statistics.median(getattr(gaps, name) for gaps in measured):.2f}"
-        for name in ("upload_settled", "data_prepared", "model_trained", "endpoint_ready")
+        for name in _PARTS
     )
     yield (
         "runs: orchestration overhead of a run",
@@ -97,9 +111,16 @@ def figures() -> Iterator[tuple[str, float, float, bool, str]]:
 
 def gaps_of(row: RunRow, batch: Any, sagemaker: Any) -> Gaps | None:
     """The gaps of a finished run, or None where AWS has forgotten a job or the endpoint has moved on."""
-    jobs = batch.describe_jobs(jobs=[row.prepare_job_id])["jobs"] if row.prepare_job_id else []
+    judging = row.judging
+    ids = [row.prepare_job_id, judging.evaluate_job_id if judging else None]
+    known = batch.describe_jobs(jobs=ids)["jobs"] if all(ids) else []
+    jobs = {job["jobId"]: job for job in known}
     try:
         training = sagemaker.describe_training_job(TrainingJobName=names.training_job_name(row.run))
+        answers = [
+            sagemaker.describe_transform_job(TransformJobName=name)
+            for name in _transform_jobs(row.run, judging)
+        ]
         endpoint = sagemaker.describe_endpoint(EndpointName=names.endpoint_name(row.dataset))
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationException":
@@ -107,18 +128,33 @@ def gaps_of(row: RunRow, batch: Any, sagemaker: Any) -> Gaps | None:
         return None
     ended = timestamps.from_text(row.history[-1].at)
     served = row.state == "SERVED"
-    if not jobs or (served and endpoint["EndpointConfigName"] != names.endpoint_config_name(row.run)):
+    if len(jobs) < len(ids) or (
+        served and endpoint["EndpointConfigName"] != names.endpoint_config_name(row.run)
+    ):
         return None
     # Asking follows the verdict in the same second, and what became of it is forgotten once it serves.
     deploying = next((step.at for step in reversed(row.history) if step.to_state == "DEPLOYING"), None)
     asked = timestamps.from_text(deploying) if served and deploying else ended
+    prepared, scored = (jobs[job_id] for job_id in ids)
     return Gaps(
         row.run,
-        _seconds(timestamps.from_text(row.created_at), timestamps.from_milliseconds(jobs[0]["createdAt"])),
-        _seconds(timestamps.from_milliseconds(jobs[0]["stoppedAt"]), training["CreationTime"]),
-        _seconds(training["LastModifiedTime"], asked),
+        _seconds(timestamps.from_text(row.created_at), timestamps.from_milliseconds(prepared["createdAt"])),
+        _seconds(timestamps.from_milliseconds(prepared["stoppedAt"]), training["CreationTime"]),
+        _seconds(training["LastModifiedTime"], min(job["CreationTime"] for job in answers)),
+        _seconds(
+            max(job["TransformEndTime"] for job in answers),
+            timestamps.from_milliseconds(scored["createdAt"]),
+        ),
+        _seconds(timestamps.from_milliseconds(scored["stoppedAt"]), asked),
         _seconds(endpoint["LastModifiedTime"], ended) if served else 0.0,
     )
+
+
+def _transform_jobs(run: str, judging: Judging | None) -> list[str]:
+    found = [names.transform_job_name(run, "candidate")]
+    if judging is not None and judging.champion_run and not judging.champion_problem:
+        found.append(names.transform_job_name(run, "champion", int(judging.round)))
+    return found
 
 
 def _seconds(begin: datetime, end: datetime) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dataprep_job.archive_source import open_archives
 from dataprep_job.errors import DataPrepError, LocationError, SourceError
+from dataprep_job.evaluate import Comparison, Model, evaluate
 from dataprep_job.file_source import FolderSource, RangedSource
 from dataprep_job.prepare import Order, prepare
 from dataprep_job.progress import say_on_stdout
@@ -111,9 +112,6 @@ def _add_comparison(command: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    # A job that prepares needs nothing of this, and one that judges waits for each import.
-    from dataprep_job.evaluate import Comparison, Model, evaluate
-
     champion = None
     given = (options.champion_run, options.champion_preparation, options.champion_answers)
     if set(given) != {NOTHING}:

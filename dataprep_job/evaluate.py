@@ -34,7 +34,6 @@ from evaluation.summary import summarise
 
 REPORT = "report.json"
 PAGE = "report.html"
-_NO_CHAMPION = "There is no champion to compare with."
 _ALL_SEEN = (
     "Every labelled picture that is held out was trained on by an earlier run, so none could be left out: "
     "hold out fresh ones."
@@ -90,7 +89,7 @@ def judge(order: Comparison, say: Say) -> Judgement:
     classes = _classes(order.candidate)
     split, held_out, seen = _held_out(order.candidate)
     pictures = [picture for picture in held_out if not seen.holds(picture.key, picture.digest)]
-    notes = [order.note or ("" if order.champion else _NO_CHAMPION)]
+    notes = [order.note]
     if not any(picture.boxes for picture in pictures):
         # The numbers flatter whoever has seen most of them, which rarely is the candidate; to judge it alone
         # would let it win against nobody.

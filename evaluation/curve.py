@@ -50,13 +50,19 @@ class Curve:
         return float(np.append(self.falling, 0.0)[at].sum() / len(_ELEVEN_RECALLS))
 
     def points(self, most: int) -> list[tuple[float, float, float]]:
-        """Return at most `most` points (recall, precision, score), evenly spread over ranks, both ends in.
+        """Return at most `most` points (recall, precision, score) that show the curve's shape, both ends in.
 
-        Of equal scores only the last counts: no threshold can part them.
+        Of equal scores only the last counts: no threshold can part them. Between two correct detections
+        precision only falls, so that both ends of such a fall show it; where these are too many, they are
+        evenly spread.
         """
         ends = self.cuts()
-        spread = np.linspace(0, len(ends) - 1, min(most, len(ends)))
-        chosen = ends[spread.round().astype(np.int64)]
+        if not len(ends):
+            return []
+        rises = np.diff(self.hits[ends], prepend=0) > 0
+        shown = ends[rises | np.append(rises[1:], True) | (ends == ends[0])]
+        spread = np.linspace(0, len(shown) - 1, min(most, len(shown)))
+        chosen = shown[spread.round().astype(np.int64)]
         return list(
             zip(
                 self.recall[chosen].tolist(),

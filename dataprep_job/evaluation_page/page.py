@@ -56,8 +56,9 @@ def _verdict(judgement: Judgement) -> str:
         )
     else:
         said.append(".")
-    if judgement.note:
-        said.append(f" {text(judgement.note)}")
+    note = judgement.note or ("" if rival else "There is no champion to compare with.")
+    if note:
+        said.append(f" {text(note)}")
     left_out = (
         f" {counted(judgement.left_out, 'picture')} left out, as an earlier run trained on "
         f"{'it' if judgement.left_out == 1 else 'them'}."

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,20 @@ def test_every_epoch_is_recorded_and_the_best_one_is_served(system: System, firs
     assert first["best_map"] == best["validation_map"]
     assert first["best_map"] > 0.1, "nothing was learned"
     assert epochs[-1]["train_cross_entropy"] < epochs[0]["train_cross_entropy"]
-    assert first["decision"]["promote"] is True
+
+
+def test_the_first_model_is_judged_alone_on_what_was_held_out(system: System, first: dict) -> None:
+    decision = first["decision"]
+    assert (decision["promote"], decision.get("champion_run")) == (True, None)
+    assert (decision["split"], decision["images"]) == ("validation", first["validation_images"])
+    assert float(decision["candidate_map"]) == pytest.approx(float(first["best_map"]), abs=0.05)
+    assert [one["name"] for one in decision["classes"]] == first["classes"]
+    answer = system.call("GET", f"/runs/{first['run']}/evaluation", Authorization=f"Bearer {system.token}")
+    assert answer.status == 200, answer.body
+    with urllib.request.urlopen(answer.json["json"], timeout=30) as report:
+        assert json.load(report)["candidate"]["map"] == pytest.approx(
+            float(decision["candidate_map"]), abs=1e-5
+        )
 
 
 def test_the_data_was_prepared_as_the_report_says(system: System, first: dict) -> None:
@@ -174,7 +188,14 @@ def test_a_worse_model_is_rejected_and_uploads_during_a_run_start_the_next_one_o
     second = system.run_number(DATASET, 2)
     assert second["state"] == "REJECTED", second
     assert second["decision"]["promote"] is False
-    assert second["decision"]["candidate_map"] <= second["decision"]["champion_map"]
+    decision = second["decision"]
+    assert decision["candidate_map"] <= decision["champion_map"]
+    assert decision["champion_run"] == first["run"]
+    assert decision["champion_map"] == first["decision"]["candidate_map"], (
+        "the same model on the same pictures"
+    )
+    assert decision["improvement_low"] <= decision["improvement"] <= decision["improvement_high"]
+    assert all("fall" in one for one in decision["classes"] if one["boxes"])
     assert system.champion_config(DATASET) == first["run"]
 
     third = system.run_number(DATASET, 3)

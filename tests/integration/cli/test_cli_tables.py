@@ -10,7 +10,17 @@ import pytest
 from nestbox import timestamps
 from nestbox.api import tokens
 from nestbox.api.tokens import Scope
-from nestbox.tables import DatasetRow, Decision, EpochRow, Failure, Notice, RunRow, Transition, get_run
+from nestbox.tables import (
+    ClassDecision,
+    DatasetRow,
+    Decision,
+    EpochRow,
+    Failure,
+    Notice,
+    RunRow,
+    Transition,
+    get_run,
+)
 
 from cli import credentials, following, watch
 from cli.errors import CliError
@@ -119,6 +129,93 @@ def test_a_run_shows_its_history_numbers_and_epochs(capsys: pytest.CaptureFixtur
         "epochs=70",
     ):
         assert part in shown
+
+
+def decided(champion: str | None = None) -> Decision:
+    """A decision by which one class fell and one rose; against a champion, where one is named."""
+    classes = [
+        ClassDecision(name="Robin", boxes=25, candidate_ap=0.4, champion_ap=0.8, fall=0.4),
+        ClassDecision(name="Jay", boxes=9, candidate_ap=0.9, champion_ap=0.7, fall=-0.2),
+    ]
+    if champion is None:
+        for one in classes:
+            one.champion_ap = one.fall = None
+    against = {
+        "champion_map": 0.75, "improvement": -0.1, "improvement_low": -0.2, "improvement_high": 0.05,
+        "confidence": 0.95, "share_better": 0.1, "champion_run": champion,
+    }  # fmt: skip
+    return Decision(
+        promote=champion is None, reason="because", split="test", images=48, images_left_out=2,
+        candidate_map=0.65, min_map=0.3, min_improvement=0.0, max_class_drop=0.3, enough_boxes=20,
+        classes=classes, **(against if champion else {}),
+    )  # fmt: skip
+
+
+OTHER = "birds-20261125224000-3c4d"
+
+
+def test_a_run_shows_what_it_was_judged_on(capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(OTHER, "EVALUATING", "REJECTED", decision=decided(RUN), classes=["Robin", "Jay"])
+    assert told(capsys, "run", OTHER)["decision"]["classes"][0]["fall"] == 0.4
+    assert main(["run", OTHER]) == 0
+    shown = capsys.readouterr().out
+    for part in (
+        "rejected: because",
+        "48 images of the test split, without 2 images that an earlier run trained on",
+        f"{RUN}: -0.1000 (95% sure of -0.2000 to +0.0500, better in 10%)",
+        "min_map 0.3, min_improvement 0, max_class_drop 0.3 (classes with 20 boxes or more)",
+    ):
+        assert part in shown
+    assert row_of(shown, "Robin") == ["Robin", "25", "0.400", "0.800", "-0.400"]
+    assert row_of(shown, "Jay") == ["Jay", "9", "0.900", "0.700", "+0.200"]
+
+
+def row_of(shown: str, first: str) -> list[str]:
+    """The cells of the last line that begins with a word."""
+    return [line.split() for line in shown.splitlines() if line.startswith(f"{first} ")][-1]
+
+
+def test_compare_goes_by_the_same_pictures_where_one_was_judged_against_the_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    served()
+    write_run(
+        OTHER, "EVALUATING", "REJECTED", decision=decided(RUN), images=300, best_map=0.8,
+        hyperparameters={"epochs": "5"},
+    )  # fmt: skip
+    result = told(capsys, "compare", RUN, OTHER)
+    assert [run["run"] for run in result["runs"]] == [RUN, OTHER]
+    assert (result["same_pictures"], result["difference"]) == (True, -0.1)
+    assert result["hyperparameters"] == {"epochs": ["70", "5"]}
+    assert told(capsys, "compare", OTHER, RUN)["difference"] == 0.1
+    assert main(["compare", RUN, OTHER]) == 0
+    shown = capsys.readouterr().out
+    assert f"{OTHER} was judged against {RUN} on the same 48 images of the test split: -0.1000" in shown
+    assert row_of(shown, "images") == ["images", "240", "300"]
+    assert row_of(shown, "Robin") == ["Robin", "25", "0.400", "0.800", "-0.400"]
+
+
+def test_compare_says_where_the_pictures_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    served()
+    write_run(OTHER, "EVALUATING", "SERVED", decision=decided())
+    assert told(capsys, "compare", RUN, OTHER)["difference"] is None
+    get_run(RUN).update(actions=[RunRow.decision.set(decided())])
+    result = told(capsys, "compare", RUN, OTHER)
+    assert (result["same_pictures"], result["difference"]) == (False, 0.0)
+    assert main(["compare", RUN, OTHER]) == 0
+    shown = capsys.readouterr().out
+    assert "they were not judged against each other" in shown
+    assert row_of(shown, "Jay") == ["Jay", "9", "0.900", "9", "0.900"]
+
+
+def test_compare_needs_two_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    served()
+    DatasetRow("birds", last_run=RUN).save()
+    assert main(["compare", RUN, "birds"]) == 1
+    assert f"Both names mean run {RUN}." in capsys.readouterr().err
+    write_run(OTHER, "PREPARING", "TRAINING")
+    assert main(["compare", RUN, OTHER]) == 0
+    assert "has not been judged" in capsys.readouterr().out
 
 
 def test_a_dataset_stands_for_its_latest_run(capsys: pytest.CaptureFixture[str]) -> None:

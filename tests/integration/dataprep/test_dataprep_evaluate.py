@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nestbox.bucket_layout import judging_prefix
+from nestbox.gateways.evaluation_reports import EvaluationReport
 
 from dataprep_job.__main__ import main
 
@@ -101,7 +103,8 @@ def test_a_first_candidate_is_judged_alone(tmp_path: Path, prepared: Path) -> No
     assert result["candidate"]["map"] == 1.0
     assert result["candidate"]["coco"]["ap"] == pytest.approx(1.0)
     assert (result["champion"], result["difference"]) == (None, None)
-    assert result["note"] == "There is no champion to compare with."
+    assert result["note"] == ""
+    assert "There is no champion to compare with." in (tmp_path / "evaluation/report.html").read_text()
     assert (result["split"], result["split_chose_the_epoch"]) == ("validation", True)
     assert result["pictures"] == len(held_out(prepared))
     assert result["worst"] == []
@@ -137,6 +140,13 @@ def test_a_worse_champion_is_shown_beside_the_candidate(tmp_path: Path, prepared
     assert difference["low"] < difference["difference"] < difference["high"]
     assert result["champion"]["unusable"] == 2 * result["pictures"]
     assert [one["name"] for one in result["champion"]["classes"]] == classes
+    scores = EvaluationReport.from_json((tmp_path / "evaluation/report.json").read_bytes()).scores
+    assert (scores.candidate_map, scores.champion_map) == (
+        result["candidate"]["map"],
+        result["champion"]["map"],
+    )
+    assert [one.name for one in scores.classes] == classes
+    assert scores.interval is not None
     first = held_out(prepared)[0]
     assert result["worst"][0]["key"] == first["key"]
     assert result["worst"][0]["candidate"] == {"missed": len(first["boxes"]), "wrong": 1}
@@ -238,6 +248,7 @@ def test_all_of_it_in_s3(
     for picture in held_out(local):
         stored = s3.get_object(Bucket="artifacts", Key=f"runs/pets-1/prep/{picture['picture']}")
         assert stored["ContentType"] == "image/jpeg"
+        assert f"runs/pets-1/prep/{picture['picture']}".startswith(judging_prefix("pets-1", "validation"))
     classes = json.loads(artifact("pets-1", "classes.json"))
     for who, change in (("candidate", perfect), ("champion", half)):
         folder = write_answers(tmp_path / who, local, classes, change)

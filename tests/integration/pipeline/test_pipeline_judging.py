@@ -102,6 +102,21 @@ def test_candidate_and_champion_answer_side_by_side(world, champion, candidate):
     ]
 
 
+def test_detect_shows_each_class_from_the_threshold_that_judging_measured(world):
+    run = world.run_to_judging([0.5])
+    world.judge.look(run)
+    world.end_transforms(run)
+    world.judge.look(run)
+    classes = [
+        {"name": "jay", "boxes": 30, "ap": 0.5, "operating": {"threshold": 0.4, "basis": "class"}},
+        {"name": "wren", "boxes": 30, "ap": 0.5, "operating": {"threshold": None, "basis": "default"}},
+        {"name": "gull", "boxes": 0, "ap": None},
+    ]
+    world.write_evaluation(run, candidate={"map": 0.5, "classes": classes})
+    world.judge.look(run)
+    assert get_run(run).operating_thresholds.as_dict() == {"jay": 0.4}
+
+
 def test_the_test_split_judges_where_the_data_names_one(world):
     world.upload("datasets/birds/images/1.jpg")
     world.pump(62)

@@ -83,3 +83,24 @@ def test_no_other_threshold_has_a_better_f1(ranked: list[tuple[float, bool]], mi
 
     assert point.f1 == pytest.approx(f1(point.threshold))
     assert point.f1 == pytest.approx(max(f1(score) for score, _ in ranked))
+
+
+def test_a_thinned_curve_keeps_its_shape_however_many_mistakes_follow() -> None:
+    ranked = [(1 - rank / 1000, rank in (1, 2, 5, 6, 7)) for rank in range(340)]
+    whole = made(*ranked, boxes=7)
+    points = whole.points(20)
+    (best,) = operating_points([whole])
+    assert (best.recall, best.precision) in [(recall, precision) for recall, precision, _ in points]
+    assert [recall for recall, _, _ in points] == sorted(recall for recall, _, _ in points)
+    assert (points[0][2], points[-1][2]) == (ranked[0][0], ranked[-1][0])
+    # A step function through the points has the area of the whole curve.
+    falling, area, last = 0.0, 0.0, points[-1][0]
+    for recall, precision, _ in reversed(points):
+        area += (last - recall) * falling
+        falling, last = max(falling, precision), recall
+    assert area + last * falling == pytest.approx(whole.area())
+
+
+def test_a_curve_of_nothing_has_no_points() -> None:
+    assert made(boxes=3).points(20) == []
+    assert made((0.5, True), boxes=1).points(0) == []

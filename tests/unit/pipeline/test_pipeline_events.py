@@ -55,6 +55,28 @@ def test_our_own_messages_come_back(look):
             )
             for kind, array in (("plan", {}), ("slices", {"size": 2}), ("slices", {"index": 1}))
         ],
+        *[
+            (
+                envelope("aws.batch", "Batch Job State Change", {"jobName": f"{RUN}-{kind}"}),
+                RunLook(run=RUN),
+            )
+            for kind in ("evaluate", "evaluate-2")
+        ],
+        *[
+            (
+                envelope(
+                    "aws.sagemaker",
+                    "SageMaker Transform Job State Change",
+                    {"TransformJobName": name, "TransformJobStatus": "Completed"},
+                ),
+                look,
+            )
+            for name, look in (
+                (f"{RUN}-candidate", RunLook(run=RUN)),
+                (f"{RUN}-champion-3", RunLook(run=RUN)),
+                ("somebody-elses-candidate", None),
+            )
+        ],
         (
             envelope(
                 "aws.batch", "Batch Job State Change", {"jobName": "somebody-elses", "status": "FAILED"}

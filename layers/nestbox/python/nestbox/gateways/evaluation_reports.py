@@ -1,15 +1,22 @@
 """What the job `evaluate` tells about one run: the part of `report.json` that the gate goes by."""
 
+import math
+
 from pydantic import BaseModel, ValidationError
 
 from nestbox.errors import BadArtifactError
 from nestbox.rules.gate import ClassScore, Interval, Scores
 
 
+class _Operating(BaseModel):
+    threshold: float | None
+
+
 class _Class(BaseModel):
     name: str
     boxes: int
     ap: float | None
+    operating: _Operating | None = None
 
 
 class _Model(BaseModel):
@@ -45,6 +52,12 @@ class EvaluationReport(BaseModel):
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
             raise BadArtifactError(f"it is no evaluation report: {problems}") from error
+
+    @property
+    def operating_thresholds(self) -> dict[str, float]:
+        """From which score on the candidate's boxes of a class are worth showing; only what was measured."""
+        measured = ((one.name, one.operating.threshold) for one in self.candidate.classes if one.operating)
+        return {name: score for name, score in measured if score is not None and math.isfinite(score)}
 
     @property
     def scores(self) -> Scores:

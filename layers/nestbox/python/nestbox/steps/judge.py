@@ -20,7 +20,7 @@ from nestbox.rows import promotions, runs
 from nestbox.rows.decisions import decision_of
 from nestbox.rules import gate
 from nestbox.rules.batch_job import BatchJob, failure_reason
-from nestbox.rules.gate import Limits, Rival, Scores
+from nestbox.rules.gate import Limits, Rival
 from nestbox.rules.judging import Judging, JudgingJobs, NotJudged, Standing, TransformJob, decide_judging
 from nestbox.rules.training_request import tags
 from nestbox.rules.transform_request import judged_split, transform_request
@@ -170,17 +170,20 @@ class Judge:
         if (report.run, report.champion_run) != (row.run, against):
             about = f"{report.run} against {report.champion_run or 'nobody'}"
             return self._fail(row, found, f"{key} is about {about}")
-        return self._decide(row, dataset, report.scores)
+        return self._decide(row, dataset, report)
 
-    def _decide(self, row: RunRow, dataset: DatasetRow, scores: Scores) -> str:
+    def _decide(self, row: RunRow, dataset: DatasetRow, report: EvaluationReport) -> str:
         judging = row.judging
         verdict = gate.judge(
-            scores,
+            report.scores,
             champion=Rival(judging.champion_run, judging.champion_problem) if judging.champion_run else None,
             limits=Limits.from_config(plain_map(row.gate)),
             pinned=bool(dataset.pinned),
         )
-        facts = {"decision": decision_of(verdict)}
+        facts = {
+            "decision": decision_of(verdict),
+            "operating_thresholds": report.operating_thresholds or None,
+        }
         if not verdict.promote:
             return end_run(
                 row,
