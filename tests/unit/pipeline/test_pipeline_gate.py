@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nestbox.errors import BadArtifactError
 from nestbox.gateways.evaluation_reports import EvaluationReport
@@ -115,6 +115,7 @@ def test_a_champion_that_cannot_be_judged_is_not_beaten():
     assert not gate(0.9, 0.1, rival=Rival("birds-1", "its model is gone")).promote
 
 
+@settings(deadline=None)
 @given(scores, scores, limits)
 def test_nothing_worse_is_promoted_unless_the_limits_say_so(candidate, champion, allowed):
     verdict = judge(
@@ -125,6 +126,7 @@ def test_nothing_worse_is_promoted_unless_the_limits_say_so(candidate, champion,
         assert candidate > champion or allowed.min_improvement < 0
 
 
+@settings(deadline=None)
 @given(scores | broken, scores | broken, st.lists(class_scores, max_size=4), limits)
 def test_what_is_no_number_never_wins(candidate, champion, classes, allowed):
     measured = Scores("validation", 1, 0, candidate, champion, tuple(classes))
@@ -137,6 +139,7 @@ def test_what_is_no_number_never_wins(candidate, champion, classes, allowed):
     ).promote
 
 
+@settings(deadline=None)
 @given(scores, scores, st.lists(class_scores, max_size=4), limits)
 def test_a_fall_beyond_the_limit_never_passes(candidate, champion, classes, allowed):
     measured = Scores("validation", 1, 0, candidate, champion, tuple(classes))
@@ -146,6 +149,7 @@ def test_a_fall_beyond_the_limit_never_passes(candidate, champion, classes, allo
                 assert one.fall <= allowed.max_class_drop + 1e-6
 
 
+@settings(deadline=None)
 @given(scores, scores, st.lists(class_scores, max_size=4), limits, scores)
 def test_stricter_limits_promote_nothing_more(candidate, champion, classes, allowed, stricter):
     measured = Scores("validation", 1, 0, candidate, champion, tuple(classes))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nestbox import bucket_layout, names
 from nestbox.errors import BadNameError
@@ -114,6 +114,7 @@ statuses = st.sampled_from([None, "InProgress", "Stopping", "Completed", "Failed
 evaluations = st.sampled_from([None, "SUBMITTED", "RUNNING", "SUCCEEDED", "FAILED"])
 
 
+@settings(deadline=None)
 @given(
     statuses, statuses, evaluations, st.booleans(), st.sampled_from([None, ASKED, LONG_AGO]), st.booleans()
 )
