@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -170,27 +171,51 @@ def test_leftovers_of_this_state_directory_are_ended_and_no_others(tmp_path: Pat
             process.wait()
 
 
-def test_items_are_written_before_any_writer_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def tables(store: Store, monkeypatch: pytest.MonkeyPatch) -> Tables:
+    """Tables whose items are kept."""
     for name in ("_set_item", "_remove_item", "_items_replaced"):
         monkeypatch.setattr(dynamodb, name, getattr(dynamodb, name))
-    tables = Tables(store)
-    tables.install()
-    table = {"TableArn": "arn", "items": defaultdict(dict), "AttributeDefinitions": []}
-    unwritten: list[int] = []
+    kept_tables = Tables(store)
+    kept_tables.install()
+    return kept_tables
 
-    def write(number: int) -> None:
-        dynamodb._set_item(table, number, "", {"n": {"N": str(number)}})
+
+def table(*numbers: int) -> dict[str, Any]:
+    items = defaultdict(dict, {number: {"": {"n": {"N": str(number)}}} for number in numbers})
+    return {"TableArn": "arn", "items": items, "AttributeDefinitions": []}
+
+
+def test_every_item_has_a_row(store: Store, tables: Tables) -> None:
+    things = table()
+    for number in (1, 2, 3):
+        dynamodb._set_item(things, number, "", {"n": {"N": str(number)}})
+    dynamodb._remove_item(things, 2, "")
+    tables.flush()
+    assert store.read("items of arn") == [((1, ""), {"n": {"N": "1"}}), ((3, ""), {"n": {"N": "3"}})]
+    things["items"] = table(4)["items"]
+    dynamodb._items_replaced(things)
+    tables.flush()
+    assert store.read("items of arn") == [((4, ""), {"n": {"N": "4"}})]
+
+
+def test_nobody_goes_on_before_another_has_written_its_item(
+    store: Store, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_all, writing, gone_on = store.put_all, threading.Event(), threading.Event()
+
+    def slowly(rows: Any) -> None:
+        writing.set()
+        gone_on.wait(0.5)  # nobody does, so this is how long it takes
+        put_all(rows)
+
+    monkeypatch.setattr(store, "put_all", slowly)
+    things = table()
+    dynamodb._set_item(things, 1, "", {"n": {"N": "1"}})
+    with ThreadPoolExecutor(1) as other:
+        flushed = other.submit(tables.flush)
+        assert writing.wait(20)
         tables.flush()
-        if (number, "") not in dict(store.read("items of arn")):
-            unwritten.append(number)
-
-    with ThreadPoolExecutor(8) as writers:
-        list(writers.map(write, range(200)))
-    assert unwritten == []
-    dynamodb._remove_item(table, 7, "")
-    tables.flush()
-    assert len(store.read("items of arn")) == 199
-    table["items"] = defaultdict(dict, {1: {"": {"n": {"N": "1"}}}})
-    dynamodb._items_replaced(table)
-    tables.flush()
-    assert store.read("items of arn") == [((1, ""), {"n": {"N": "1"}})]
+        gone_on.set()
+        assert store.read("items of arn") == [((1, ""), {"n": {"N": "1"}})]
+        flushed.result()
