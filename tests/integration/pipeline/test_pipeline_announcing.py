@@ -104,7 +104,7 @@ def test_every_end_has_its_event(world, outcome, scores, event):
     if scores:
         world.finish_training(run, scores)
         world.record_run.look(run)
-        world.judge.look(run)
+        world.judge_run(run)
         world.update_endpoint.look(run)
         world.clock.advance(10)
         world.sagemaker.settle_endpoint("nestbox-birds")

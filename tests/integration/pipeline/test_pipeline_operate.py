@@ -135,7 +135,7 @@ def test_a_rollback_while_another_run_trains_takes_effect_at_once(world, served,
     # And it is judged against the one that serves when its turn comes.
     world.finish_training(training, [0.45])
     world.record_run.look(training)
-    world.judge.look(training)
+    world.judge_run(training)
     assert get_run(training).state == State.REJECTED
     assert get_run(training).decision.champion_run == served
     check_whole(world)
@@ -150,7 +150,7 @@ def deploying(world, score=0.6, start=30):
     run = world.run_to_training("birds", *photos(start))
     world.finish_training(run, [score])
     world.record_run.look(run)
-    world.judge.look(run)
+    world.judge_run(run)
     world.update_endpoint.look(run)
     assert get_run(run).state == State.DEPLOYING
     return run
@@ -188,7 +188,7 @@ def test_a_late_request_cannot_move_an_endpoint_that_is_declared_served(world, s
     better = world.run_to_training("birds", *photos(30))
     world.finish_training(better, [0.6])
     world.record_run.look(better)
-    world.judge.look(better)
+    world.judge_run(better)
     with pytest.MonkeyPatch.context() as hanging:
         hanging.setattr(world.sagemaker, "update_endpoint", Mock(side_effect=TimeoutError))
         with pytest.raises(TimeoutError):
@@ -419,7 +419,7 @@ def test_cancelling_the_first_deployment_takes_its_endpoint_away(world):
     run = world.run_to_training()
     world.finish_training(run, [0.5])
     world.record_run.look(run)
-    world.judge.look(run)
+    world.judge_run(run)
     world.update_endpoint.look(run)
     world.operate.cancel(run, ANNA)
     with pytest.raises(ActionRefusedError, match="cancel it"):

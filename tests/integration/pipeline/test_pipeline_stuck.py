@@ -122,7 +122,7 @@ class TestDeploying:
         run = world.run_to_training()
         world.finish_training(run, [0.5])
         world.record_run.look(run)
-        world.judge.look(run)
+        world.judge_run(run)
         assert get_run(run).state == "DEPLOYING"
         world.queues.lose_all()
         return world, run
