@@ -24,6 +24,10 @@ BASE_NETWORKS = ("vgg-16", "resnet-50", SMALL_NETWORK)
 # epochs between which that stays: a tiny dataset gains nothing from more, a large one still needs a few.
 _SMALL_VIEWS = 12_000
 _SMALL_EPOCHS = (30, 200)
+_SMALL_RATE = 0.004
+# A run that starts from a model is shortened to this share at most: below, it does not reach what a run from
+# scratch reaches.
+_LEAST_SHARE = 0.25
 
 # Told by SageMaker's own machinery, or known to the built-in algorithm's default configuration but not to its
 # guide; they mean nothing here.
@@ -80,8 +84,11 @@ class Hyperparameters:
     nestbox_class_names: tuple[str, ...]
 
 
-def parse(values: Mapping[str, str]) -> Hyperparameters:
+def parse(values: Mapping[str, str], unlearnt: float = 1.0) -> Hyperparameters:
     """Check hyperparameters as SageMaker hands them over.
+
+    `unlearnt`: how much there is to learn beyond what a model to start from knows, 0 ... 1 (see
+    `warm_start.unlearnt_share`); defaults follow from it.
 
     Raises HyperparameterError listing every value that is missing, unknown or out of range.
     """
@@ -105,7 +112,7 @@ def parse(values: Mapping[str, str]) -> Hyperparameters:
     if problems:
         raise HyperparameterError(problems)
     small = checked.get("base_network") == SMALL_NETWORK
-    defaults = _small_defaults(checked["num_training_samples"]) if small else _BUILT_IN_DEFAULTS
+    defaults = _small_defaults(checked["num_training_samples"], unlearnt) if small else _BUILT_IN_DEFAULTS
     return Hyperparameters(**{**_COMMON_DEFAULTS, **defaults, **checked})
 
 
@@ -129,14 +136,15 @@ def _contradictions(checked: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def default_small_epochs(training_samples: int) -> int:
+def default_small_epochs(training_samples: int, unlearnt: float = 1.0) -> int:
     """Return how many epochs the small network trains when nobody says: fewer passes over more images.
 
-    >>> default_small_epochs(100), default_small_epochs(1_000_000)
-    (120, 30)
+    >>> default_small_epochs(100), default_small_epochs(1_000_000), default_small_epochs(100, 0.1)
+    (120, 30, 30)
     """
     least, most = _SMALL_EPOCHS
-    return min(max(math.ceil(_SMALL_VIEWS / training_samples), least), most)
+    epochs = min(max(math.ceil(_SMALL_VIEWS / training_samples), least), most)
+    return math.ceil(epochs * max(unlearnt, _LEAST_SHARE))
 
 
 def as_text(hyperparameters: Hyperparameters) -> dict[str, str]:
@@ -321,12 +329,13 @@ _BUILT_IN_DEFAULTS: dict[str, Any] = {
 }
 
 
-def _small_defaults(training_samples: int) -> dict[str, Any]:
+def _small_defaults(training_samples: int, unlearnt: float) -> dict[str, Any]:
     return {
-        "epochs": default_small_epochs(training_samples),
+        "epochs": default_small_epochs(training_samples, unlearnt),
         "mini_batch_size": 16,
         "image_shape": None,
         "optimizer": "adam",
-        "learning_rate": 0.004,
+        # What is known is to be refined, not unlearnt by large steps.
+        "learning_rate": _SMALL_RATE * math.sqrt(max(unlearnt, _LEAST_SHARE)),
         "weight_decay": 0.0,
     }

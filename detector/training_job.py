@@ -48,7 +48,7 @@ from detector.pretrained import (
 from detector.recordio_dataset import Sample, read_dataset
 from detector.shortages import find_shortage
 from detector.training import Best, Training
-from detector.warm_start import check_reusable, grow, known_classes
+from detector.warm_start import check_reusable, grow, known_classes, unlearnt_share
 from detector.weights import put_weights, take_weights
 
 EXIT_OK, EXIT_FAULT, EXIT_CLIENT = 0, 1, 2
@@ -112,7 +112,6 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
     started = time.perf_counter()
     settings, train, validation = _read_inputs(layout)
     log = MetricsLog(layout.host())
-    log.info(f"Final configuration: {as_text(settings)}")
     if layout.hosts() > 1:
         log.warning("this detector trains on one machine; every host trains the whole job by itself")
     if settings.num_training_samples != len(train):
@@ -139,6 +138,11 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         trained = build_network(settings.base_network, settings.num_classes, plan)
         averaged = build_network(settings.base_network, settings.num_classes, plan)
         warm = previous is not None and _put_previous(previous, trained, settings, log)
+        if previous is not None and warm:
+            known = known_classes(previous.description, settings)
+            unlearnt = unlearnt_share(previous.description, known, len(train))
+            settings = parse(layout.hyperparameters(), unlearnt)
+        log.info(f"Final configuration: {as_text(settings)}")
         small = settings.base_network == SMALL_NETWORK
         if settings.use_pretrained_model and not small and not warm:
             _put_pretrained(layout, trained, settings.base_network, log)

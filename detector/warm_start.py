@@ -55,6 +55,16 @@ def known_classes(previous: Description, hyperparameters: Hyperparameters) -> li
     ]
 
 
+def unlearnt_share(previous: Description, known: Sequence[int | None], training_samples: int) -> float:
+    """Return how much of what is to be trained a previous model has not seen, from 0 to 1.
+
+    That is the share of images by which the data has grown, or everything once a class is new.
+    """
+    if None in known:
+        return 1.0
+    return min(1.0, max(0.0, 1 - previous.training_samples / training_samples))
+
+
 def grow(previous: Artefact, fresh: Weights, known: Sequence[int | None]) -> Weights:
     """Return the previous weights for a network of the classes `known` (see `known_classes`).
 

@@ -1,5 +1,7 @@
 """Names, ranges, defaults and messages of the built-in algorithm's hyperparameters, and ours beside them."""
 
+import math
+
 import pytest
 
 from detector.errors import HyperparameterError
@@ -188,3 +190,13 @@ def test_a_cosine_has_no_steps() -> None:
 def test_the_text_of_the_values_says_them_again(values: dict[str, str]) -> None:
     parsed = parse({**REQUIRED, **values})
     assert parse(as_text(parsed)) == parsed
+
+
+def test_a_run_that_starts_from_a_model_is_as_long_as_there_is_to_learn() -> None:
+    small = {**REQUIRED, "base_network": "nestbox-small"}
+    fresh, half, little = (parse(small, unlearnt) for unlearnt in (1.0, 0.5, 0.01))
+    assert half.epochs == math.ceil(fresh.epochs / 2)
+    assert half.learning_rate == pytest.approx(fresh.learning_rate * math.sqrt(0.5))
+    assert little.epochs == math.ceil(fresh.epochs / 4), "never less than a quarter"
+    wished = parse(small | {"epochs": "7", "learning_rate": "0.1"}, 0.01)
+    assert (wished.epochs, wished.learning_rate) == (7, 0.1), "what is wished for holds"

@@ -22,7 +22,7 @@ from detector.images import fill_planes
 from detector.inference import Detector
 from detector.mxnet_runtime import mx
 from detector.onnx_check import TOLERANCE, greatest_difference
-from detector.warm_start import check_reusable, grow, known_classes
+from detector.warm_start import check_reusable, grow, known_classes, unlearnt_share
 from detector.weights import MovingAverage, put_weights, take_weights
 
 PLAN = AnchorPlan(96, (Level(16, ((0.2, 0.2), (0.3, 0.15))), Level(32, ((0.5, 0.5),))))
@@ -268,6 +268,13 @@ def test_without_names_an_id_keeps_its_meaning() -> None:
     assert known_classes(named, fewer) == [1]
     with pytest.raises(ArtefactError, match="more than num_classes=1"):
         check_reusable(Artefact(describe(), None, {}), fewer, PLAN, LABELS)
+
+
+def test_what_is_left_to_learn_is_what_the_data_has_grown_by() -> None:
+    previous = replace(describe(), training_samples=80)
+    assert unlearnt_share(previous, [0, 1], 100) == pytest.approx(0.2)
+    assert unlearnt_share(previous, [0, 1], 60) == 0, "fewer images than before"
+    assert unlearnt_share(previous, [0, 1, None], 100) == 1, "a class is new"
 
 
 def test_only_a_fitting_model_is_a_start() -> None:
