@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from simulation.services.dynamodb import DynamoDb
-from simulation.services.refusal import Refused
+from simulation.services.refusal import RefusedError
 from simulation.wiring import Table
 
 TABLE = Table("birds", ("nest", "egg"), {"hatched": ("hatched", "egg")})
@@ -240,7 +240,7 @@ def test_it_answers_as_moto_does(moto_client: Any, asked: list[tuple[str, dict[s
             )
         try:
             answer = comparable(getattr(ours, operation)(request))
-        except Refused as refused:
+        except RefusedError as refused:
             answer = refused.code, [reason["Code"] for reason in refused.more.get("CancellationReasons", [])]
         assert answer == expected, (operation, request)
     everything = moto_client.scan(TableName="birds", ConsistentRead=True)["Items"]

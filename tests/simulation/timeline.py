@@ -2,8 +2,10 @@
 
 import heapq
 import itertools
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 
 from greenlet import getcurrent, greenlet
 
@@ -22,6 +24,8 @@ class Process(greenlet):
         self.timeline = timeline
         self.name = name
         self.killed = False
+        self.environment: dict[str, str] = {}
+        """What ``os.environ`` is while it runs."""
 
     def wait(self, seconds: float) -> None:
         """Let so much time pass; raises Killed where the process was ended meanwhile."""
@@ -35,11 +39,15 @@ class Process(greenlet):
         if not self.dead and not self.killed:
             self.killed = True
             if getcurrent() is not self:
-                self.switch()
+                self._go_on()
 
     def _resume(self) -> None:
         # Once killed it has been switched to already; what it waited for comes too late.
         if not self.dead and not self.killed:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        with mock.patch.object(os, "environ", self.environment):
             self.switch()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from simulation.services import expressions
 from simulation.services.expressions import Item
-from simulation.services.refusal import Refused, only
+from simulation.services.refusal import RefusedError, only
 from simulation.wiring import Table
 
 Key = tuple[str, ...]
@@ -171,7 +171,7 @@ class DynamoDb:
                 [(kind, told)] = one.items()
                 writes.append(self._prepare(kind.removesuffix("Request"), {"TableName": name, **told}))
         if len({(write.table, write.key) for write in writes}) < len(writes):
-            raise Refused("ValidationException", "Provided list of item keys contains duplicates")
+            raise RefusedError("ValidationException", "Provided list of item keys contains duplicates")
         self._commit(writes)
         return {"UnprocessedItems": {}}
 
@@ -194,20 +194,20 @@ class DynamoDb:
             for kind, told in asked
         }
         if len(named) < len(asked):
-            raise Refused(
+            raise RefusedError(
                 "ValidationException", "Transaction request cannot include multiple operations on one item"
             )
         for kind, told in asked:
             try:
                 writes.append(self._prepare(kind, told))
                 reasons.append({"Code": "None"})
-            except Refused as refused:
+            except RefusedError as refused:
                 if refused.code != "ConditionalCheckFailedException":
                     raise
                 reasons.append({"Code": "ConditionalCheckFailed", "Message": refused.message})
         if any(reason["Code"] != "None" for reason in reasons):
             codes = ", ".join(reason["Code"] for reason in reasons)
-            raise Refused(
+            raise RefusedError(
                 "TransactionCanceledException",
                 f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
                 CancellationReasons=reasons,
@@ -223,7 +223,7 @@ class DynamoDb:
         stored, index = self._table(request), request.get("IndexName")
         if index:
             if request.get("ConsistentRead"):
-                raise Refused(
+                raise RefusedError(
                     "ValidationException", "Consistent reads are not supported on global secondary indexes"
                 )
             return stored.indexes[index].catch_up(self._clock())
@@ -287,7 +287,7 @@ class DynamoDb:
         if "ConditionExpression" in told and not expressions.condition(told["ConditionExpression"])(
             before or {}, names, values
         ):
-            raise Refused("ConditionalCheckFailedException", CONDITION_FAILED)
+            raise RefusedError("ConditionalCheckFailedException", CONDITION_FAILED)
         after: Item | None
         if kind == "Put":
             after = dict(told["Item"])
@@ -303,7 +303,7 @@ class DynamoDb:
                 else start
             )
             if self._key(stored, after) != key:
-                raise Refused(
+                raise RefusedError(
                     "ValidationException", "Cannot update attribute. This attribute is part of the key"
                 )
         if after is not None:
@@ -311,7 +311,7 @@ class DynamoDb:
             for index in stored.table.indexes.values():
                 for name in index:
                     if name in after and "S" not in after[name]:
-                        raise Refused("ValidationException", f"Type mismatch for index key {name}")
+                        raise RefusedError("ValidationException", f"Type mismatch for index key {name}")
         return Write(stored.table.name, key, before, after)
 
     def _commit(self, writes: list[Write]) -> None:
@@ -336,7 +336,7 @@ class DynamoDb:
     def _table(self, request: Mapping[str, Any]) -> _Stored:
         stored = self._tables.get(request["TableName"])
         if stored is None:
-            raise Refused(
+            raise RefusedError(
                 "ResourceNotFoundException", f"Requested resource not found: Table: {request['TableName']}"
             )
         return stored
@@ -344,7 +344,7 @@ class DynamoDb:
     def _key(self, stored: _Stored, item: Mapping[str, Any]) -> Key:
         missing = [name for name in stored.table.keys if name not in item]
         if missing:
-            raise Refused("ValidationException", f"One of the required keys was not given a value: {missing}")
+            raise RefusedError("ValidationException", f"One of the required keys was not given a value: {missing}")
         return tuple(next(iter(item[name].values())) for name in stored.table.keys)
 
 
@@ -372,7 +372,7 @@ def _placeholders(request: Mapping[str, Any]) -> tuple[Mapping[str, str], Mappin
     if names or values:
         used = expressions.placeholders(" ".join(request[name] for name in _EXPRESSIONS if name in request))
         if unused := (names.keys() | values.keys()) - used:
-            raise Refused(
+            raise RefusedError(
                 "ValidationException", f"Value provided but unused in expressions: {sorted(unused)}"
             )
     return names, values
@@ -387,6 +387,6 @@ def _check_values(item: Item) -> None:
     for name, value in item.items():
         for kind in ("SS", "NS", "BS"):
             if kind in value and not value[kind]:
-                raise Refused("ValidationException", f"An set may not be empty: {name}")
+                raise RefusedError("ValidationException", f"An set may not be empty: {name}")
         if "N" in value:
             float(value["N"])

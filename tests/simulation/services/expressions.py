@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from simulation.services.refusal import Refused
+from simulation.services.refusal import RefusedError
 
 Value = dict[str, Any]
 Item = dict[str, Value]
@@ -25,8 +25,8 @@ _KEYWORDS = {"AND", "OR", "NOT", "BETWEEN", "IN", "SET", "REMOVE", "ADD", "DELET
 _ORDERED = ("S", "N", "B")
 
 
-def _invalid(message: str) -> Refused:
-    return Refused("ValidationException", message)
+def _invalid(message: str) -> RefusedError:
+    return RefusedError("ValidationException", message)
 
 
 class _Tokens:
@@ -315,15 +315,14 @@ def _parse_and(tokens: _Tokens) -> Condition:
     parts = [_parse_not(tokens)]
     while tokens.take("AND"):
         parts.append(_parse_not(tokens))
-    # Every part is evaluated, as an undefined placeholder is refused wherever it stands.
-    return parts[0] if len(parts) == 1 else lambda *with_: all([part(*with_) for part in parts])
+    return parts[0] if len(parts) == 1 else lambda *with_: all(part(*with_) for part in parts)
 
 
 def _parse_or(tokens: _Tokens) -> Condition:
     parts = [_parse_and(tokens)]
     while tokens.take("OR"):
         parts.append(_parse_and(tokens))
-    return parts[0] if len(parts) == 1 else lambda *with_: any([part(*with_) for part in parts])
+    return parts[0] if len(parts) == 1 else lambda *with_: any(part(*with_) for part in parts)
 
 
 @functools.lru_cache(maxsize=4096)

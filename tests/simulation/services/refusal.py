@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An error of AWS's: code, message, and what else its answer carries."""
 
     def __init__(self, code: str, message: str = "", **more: Any) -> None:
