@@ -5,11 +5,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from botocore.exceptions import ClientError
 from pynamodb.connection import Connection
 from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
 from pynamodb.transactions import TransactWrite
 
 from nestbox.errors import LostRaceError
+from nestbox.gateways.refusals import code_of
 
 _CONDITION_FAILED = ("ConditionalCheckFailedException", "ConditionalCheckFailed")
 
@@ -20,7 +22,8 @@ def races_told(what: str) -> Iterator[None]:
     try:
         yield
     except (PutError, UpdateError) as error:
-        if error.cause_response_code in _CONDITION_FAILED:
+        # Not `cause_response_code`, which stumbles where no answer came at all (a read timeout).
+        if isinstance(error.cause, ClientError) and code_of(error.cause) in _CONDITION_FAILED:
             raise LostRaceError(f"{what} was written by somebody else first") from error
         raise
     except TransactWriteError as error:
