@@ -58,6 +58,9 @@ def load(function: Function) -> ModuleType:
         listener = _Listener(logger.handlers[0].formatter if logger.handlers else None)
         logger.handlers = [listener]
         logger.propagate = False
+        if hasattr(module, "metrics"):
+            # Disabled metrics are printed all the same once there are a hundred.
+            module.metrics.add_metric = lambda **_metric: None
         _modules[function.name] = module
         _listeners[function.name] = listener
         warnings.filterwarnings("ignore", message="No application metrics to publish")

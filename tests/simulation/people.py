@@ -11,6 +11,8 @@ BUSY = 1500.0
 
 DATASETS = ("birds", "bees")
 
+_KINDS = (*["new"] * 5, "again", "same", "delete", "ready", "config", "stray")
+
 
 class People:
     """Everybody."""
@@ -20,7 +22,7 @@ class People:
         chance = world.chance
         self.datasets = DATASETS[: chance.pick("datasets", (1, 1, 2))]
         for dataset in self.datasets:
-            for burst in range(chance.pick(f"bursts of {dataset}", (1, 2, 3, 4))):
+            for burst in range(chance.pick(f"bursts of {dataset}", (2, 3, 4, 5))):
                 self._upload(dataset, burst)
         for number in range(chance.pick("interventions", (0, 0, 1, 2))):
             self._intervene(number)
@@ -29,12 +31,10 @@ class People:
         chance = self._world.chance
         label = f"burst {burst} of {dataset}"
         begin = chance.between(f"{label} begins", 0.0, BUSY)
-        for number in range(chance.pick(f"{label} has", (1, 2, 3, 5))):
+        for number in range(chance.pick(f"{label} has", (1, 2, 3, 4))):
             name = f"{label} {number}"
             begin += chance.between(f"{name} comes", 0.0, 20.0) ** 2 / 20
-            what = chance.pick(
-                f"{name} is", ("new", "new", "new", "new", "new", "again", "same", "delete", "ready", "config", "stray")
-            )
+            what = chance.pick(f"{name} is", _KINDS) if number else "new"
             self._at(begin, *self._object(dataset, name, what, f"{burst}{number}"))
 
     def _object(self, dataset: str, name: str, what: str, unique: str) -> tuple[str, str, bytes | None]:
