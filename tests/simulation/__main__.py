@@ -41,7 +41,9 @@ def main() -> int:
     if options.story is not None:
         with simulated_aws():
             outcome = judge(options.story)
-            print(tell(options.story, outcome) if outcome.broken else f"seed {options.story} keeps all promises")
+            print(
+                tell(options.story, outcome) if outcome.broken else f"seed {options.story} keeps all promises"
+            )
         return 1 if outcome.broken else 0
     begun, bad, done = time.monotonic(), [], 0
     for seed, why in soak(range(options.first, options.first + options.seeds), options.processes):

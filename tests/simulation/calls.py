@@ -67,7 +67,9 @@ def led_into(find_world: Callable[[], "World"]) -> Iterator[None]:
 
     def make_api_call(client: BaseClient, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         model = client.meta.service_model
-        return Call(find_world(), model.service_name, operation, request, model.operation_model(operation)).make()
+        return Call(
+            find_world(), model.service_name, operation, request, model.operation_model(operation)
+        ).make()
 
     with (
         mock.patch.object(BaseClient, "_make_api_call", make_api_call),
@@ -81,7 +83,9 @@ def led_into(find_world: Callable[[], "World"]) -> Iterator[None]:
 class Call:
     """One call as the SDK makes it."""
 
-    def __init__(self, world: "World", service: str, operation: str, request: dict[str, Any], model: Any) -> None:
+    def __init__(
+        self, world: "World", service: str, operation: str, request: dict[str, Any], model: Any
+    ) -> None:
         self._world = world
         self._service = service
         self._operation = operation

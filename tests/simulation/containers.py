@@ -84,5 +84,3 @@ def snapshot(world: "World", uri: str) -> list[SnapshotEntry]:
     content = world.read(uri)
     assert content is not None, f"there is no snapshot {uri}"
     return list(decode(io.BytesIO(content)))
-
-

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import math
 import os
 import sys
 import traceback
@@ -145,13 +146,17 @@ class Lambda:
             if function.source is not None:
                 self._connect(function)
 
-    def invoke(self, name: str, event: dict[str, Any], then: Callable[[Any], None] = lambda _answer: None) -> Invocation:
+    def invoke(
+        self, name: str, event: dict[str, Any], then: Callable[[Any], None] = lambda _answer: None
+    ) -> Invocation:
         """Invoke a function; ``then`` gets its answer, unless it fails."""
         return Invocation(self, self._functions[name], self.world.next_number(), event, then)
 
     def clock(self, name: str) -> datetime:
         """What the clock of a function's machine says now."""
-        return self.world.timeline.moment + timedelta(seconds=0 if self.world.chance.calm else self._jumps.get(name, 0.0))
+        return self.world.timeline.moment + timedelta(
+            seconds=0 if self.world.chance.calm else self._jumps.get(name, 0.0)
+        )
 
     # -- queues
 
@@ -161,7 +166,7 @@ class Lambda:
         world, due = self.world, set[float]()
 
         def on_visible(when: float) -> None:
-            at = round(max(when, world.timeline.now) + source.window + 0.02, 1)
+            at = math.ceil(10 * (max(when, world.timeline.now) + source.window)) / 10
             if at not in due:
                 due.add(at)
                 world.timeline.at(at, lambda: poll(at))
@@ -233,7 +238,9 @@ def _explained(error: BaseException) -> bool:
     """Whether an error is a fault of the schedule, wrapped or not."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, ReadTimeoutError) or (isinstance(seen, ClientError) and seen.response.get("Injected")):
+        if isinstance(seen, ReadTimeoutError) or (
+            isinstance(seen, ClientError) and seen.response.get("Injected")
+        ):
             return True
         seen = getattr(seen, "cause", None) or seen.__cause__  # PynamoDB names its causes itself
     return False

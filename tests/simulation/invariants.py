@@ -31,7 +31,9 @@ def broken(world: "World") -> list[str]:
         _no_worse_model_is_promoted,
         _no_job_runs_for_an_ended_run,
     )
-    return [f"{check.__name__.strip('_').replace('_', ' ')}: {told}" for check in checks for told in check(world)]
+    return [
+        f"{check.__name__.strip('_').replace('_', ' ')}: {told}" for check in checks for told in check(world)
+    ]
 
 
 def runs_of(world: "World") -> list[RunRow]:
@@ -89,7 +91,9 @@ def _every_upload_is_in_a_run(world: "World") -> Iterator[str]:
         row, there = rows.get(dataset), _listing(world, dataset)
         seen: list[SnapshotEntry] = []
         if row is not None and row.last_run is not None:
-            uri = bucket_layout.s3_uri(world.wiring.artifacts_bucket, bucket_layout.snapshot_key(row.last_run))
+            uri = bucket_layout.s3_uri(
+                world.wiring.artifacts_bucket, bucket_layout.snapshot_key(row.last_run)
+            )
             seen = snapshot(world, uri)
         missing = changes(seen, there)
         if any(missing) and not (row is not None and row.defects):

@@ -54,7 +54,11 @@ class People:
                 "quiet_period": chance.pick(f"{name} quiet", (None, 5, 90)),
                 "gate": chance.pick(f"{name} gate", ({}, {"min_map": 0.4}, {"min_improvement": -0.05})),
             }
-            return f"{dataset}: uploads nestbox.yaml {config}", f"{folder}nestbox.yaml", json.dumps(config).encode()
+            return (
+                f"{dataset}: uploads nestbox.yaml {config}",
+                f"{folder}nestbox.yaml",
+                json.dumps(config).encode(),
+            )
         if what == "stray":
             key = chance.pick(f"{name} stray", ("photo.jpg", "datasets/My Birds/1.jpg", f"{folder}images/"))
             return f"uploads stray {key}", key, b"stray"
@@ -83,7 +87,11 @@ class People:
             if not world.chance.done(name, world.timeline.now):
                 return
             if what == "stop training":
-                going = [k for k, v in world.sagemaker.trainings.items() if v.record["TrainingJobStatus"] == "InProgress"]
+                going = [
+                    k
+                    for k, v in world.sagemaker.trainings.items()
+                    if v.record["TrainingJobStatus"] == "InProgress"
+                ]
                 if going:
                     world.note(f"{name}: {going[-1]}")
                     world.sagemaker.stop_training_job({"TrainingJobName": going[-1]})

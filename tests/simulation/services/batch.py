@@ -214,9 +214,16 @@ class Batch:
         world.bus.emit("aws.batch", "Batch Job State Change", self._detail(job), about, best_effort=True)
         if job.parent is not None and all(one.ended for one in job.parent.children):
             well = all(one.status == "SUCCEEDED" for one in job.parent.children)
-            self._end(job.parent, "SUCCEEDED" if well else "FAILED", "Array job ended" if well else "Array child failed")
+            self._end(
+                job.parent,
+                "SUCCEEDED" if well else "FAILED",
+                "Array job ended" if well else "Array child failed",
+            )
         for other in list(self.jobs.values()):
-            if any(one["jobId"] == job.id for one in other.request.get("dependsOn", [])) and other.parent is None:
+            if (
+                any(one["jobId"] == job.id for one in other.request.get("dependsOn", []))
+                and other.parent is None
+            ):
                 self._advance(other)
         if job.parent is None and world.mishap("job forgotten", about):
             job.forgotten = True

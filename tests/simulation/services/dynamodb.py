@@ -344,7 +344,9 @@ class DynamoDb:
     def _key(self, stored: _Stored, item: Mapping[str, Any]) -> Key:
         missing = [name for name in stored.table.keys if name not in item]
         if missing:
-            raise RefusedError("ValidationException", f"One of the required keys was not given a value: {missing}")
+            raise RefusedError(
+                "ValidationException", f"One of the required keys was not given a value: {missing}"
+            )
         return tuple(next(iter(item[name].values())) for name in stored.table.keys)
 
 

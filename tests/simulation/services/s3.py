@@ -76,7 +76,9 @@ class S3:
     def put_object(self, request: Mapping[str, Any]) -> dict[str, Any]:
         only(request, "Bucket", "Key", "Body", "IfNoneMatch", "ContentType", "CacheControl", "Metadata")
         if request.get("IfNoneMatch") == "*" and self.newest(request["Bucket"], request["Key"]):
-            raise RefusedError("PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+            raise RefusedError(
+                "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"
+            )
         body = request.get("Body", b"")
         content = body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else body.read()
         return {"ETag": self.put(request["Bucket"], request["Key"], content).etag}
@@ -106,7 +108,8 @@ class S3:
         found = [
             (key, version)
             for key in sorted(self.buckets[request["Bucket"]])
-            if key.startswith(request.get("Prefix", "")) and key > start
+            if key.startswith(request.get("Prefix", ""))
+            and key > start
             and (version := self.newest(request["Bucket"], key))
         ]
         most = request.get("MaxKeys", _PAGE)
@@ -129,7 +132,12 @@ class S3:
             if not key.startswith(request.get("Prefix", "")):
                 continue
             for one in reversed(versions):
-                told = {"Key": key, "VersionId": one.id, "IsLatest": one is versions[-1], "LastModified": one.at}
+                told = {
+                    "Key": key,
+                    "VersionId": one.id,
+                    "IsLatest": one is versions[-1],
+                    "LastModified": one.at,
+                }
                 if one.content is None:
                     answer["DeleteMarkers"].append(told)
                 else:

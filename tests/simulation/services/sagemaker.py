@@ -58,7 +58,9 @@ class SageMaker:
     def create_training_job(self, request: Mapping[str, Any]) -> dict[str, Any]:
         name = request["TrainingJobName"]
         if name in self.trainings:
-            raise RefusedError("ResourceInUse", "Training job names must be unique within an AWS account and region")
+            raise RefusedError(
+                "ResourceInUse", "Training job names must be unique within an AWS account and region"
+            )
         if not request.get("HyperParameters") or not request.get("InputDataConfig"):
             raise RefusedError("ValidationException", "no hyperparameters or no channels")
         for channel in request["InputDataConfig"]:
@@ -94,7 +96,10 @@ class SageMaker:
             raise RefusedError("ValidationException", "Requested resource not found.")
         if job.record["TrainingJobStatus"] != "InProgress":
             status = job.record["TrainingJobStatus"]
-            raise RefusedError("ValidationException", f"The request was rejected because the training job is in status {status}.")
+            raise RefusedError(
+                "ValidationException",
+                f"The request was rejected because the training job is in status {status}.",
+            )
         world, name = self._world, request["TrainingJobName"]
         job.change(world.timeline.now, TrainingJobStatus="Stopping", SecondaryStatus="Stopping")
         took = world.chance.between(f"{world.alias(name)} stops", 1.0, 60.0)
@@ -118,7 +123,9 @@ class SageMaker:
         scores = self.train(record)
         for epoch, score in enumerate(scores):
             begin += world.chance.between(f"{label} epoch {epoch}", 3.0, 30.0)
-            world.timeline.after(begin, lambda epoch=epoch, score=score: self._epoch(name, epoch, score, len(scores)))  # type: ignore[misc]
+            world.timeline.after(
+                begin, lambda epoch=epoch, score=score: self._epoch(name, epoch, score, len(scores))
+            )  # type: ignore[misc]
         world.timeline.after(begin + 2, lambda: self._end_training(name, "Completed", "Completed"))
 
     def _epoch(self, name: str, epoch: int, score: str, epochs: int) -> None:
@@ -167,7 +174,11 @@ class SageMaker:
         self._world.bus.emit(
             "aws.sagemaker",
             "SageMaker Training Job State Change",
-            {"TrainingJobName": name, "TrainingJobStatus": status, "SecondaryStatus": record["SecondaryStatus"]},
+            {
+                "TrainingJobName": name,
+                "TrainingJobStatus": status,
+                "SecondaryStatus": record["SecondaryStatus"],
+            },
             f"of training job {self._world.alias(name)} {status}",
             best_effort=True,
         )
@@ -177,7 +188,9 @@ class SageMaker:
     def create_model(self, request: Mapping[str, Any]) -> dict[str, Any]:
         name = request["ModelName"]
         if name in self.models:
-            raise RefusedError("ValidationException", f'Cannot create already existing model "{arn("model", name)}".')
+            raise RefusedError(
+                "ValidationException", f'Cannot create already existing model "{arn("model", name)}".'
+            )
         uri = request["PrimaryContainer"]["ModelDataUrl"]
         if not self._world.exists(uri):
             raise RefusedError("ValidationException", f"Could not find model data at {uri}.")
@@ -186,7 +199,11 @@ class SageMaker:
 
     def describe_model(self, request: Mapping[str, Any]) -> dict[str, Any]:
         model = self._found(self.models, request["ModelName"], "model")
-        return {**model, "ModelArn": arn("model", request["ModelName"]), "CreationTime": self._world.timeline.moment}
+        return {
+            **model,
+            "ModelArn": arn("model", request["ModelName"]),
+            "CreationTime": self._world.timeline.moment,
+        }
 
     def delete_model(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._found(self.models, request["ModelName"], "model")
@@ -196,7 +213,9 @@ class SageMaker:
     def create_endpoint_config(self, request: Mapping[str, Any]) -> dict[str, Any]:
         name = request["EndpointConfigName"]
         if name in self.configs:
-            raise RefusedError("ValidationException", f"Cannot create already existing endpoint configuration {name}")
+            raise RefusedError(
+                "ValidationException", f"Cannot create already existing endpoint configuration {name}"
+            )
         for variant in request["ProductionVariants"]:
             self._found(self.models, variant["ModelName"], "model")
         self.configs[name] = dict(request)
@@ -220,7 +239,9 @@ class SageMaker:
     def create_endpoint(self, request: Mapping[str, Any]) -> dict[str, Any]:
         name, config = request["EndpointName"], request["EndpointConfigName"]
         if name in self.endpoints:
-            raise RefusedError("ValidationException", f'Cannot create already existing endpoint "{arn("endpoint", name)}".')
+            raise RefusedError(
+                "ValidationException", f'Cannot create already existing endpoint "{arn("endpoint", name)}".'
+            )
         self._found(self.configs, config, "endpoint configuration")
         world = self._world
         self.endpoints[name] = Described(
@@ -242,7 +263,10 @@ class SageMaker:
         endpoint = self._found(self.endpoints, name, "endpoint")
         status = endpoint.record["EndpointStatus"]
         if status != "InService":
-            raise RefusedError("ValidationException", f'Cannot update in-progress endpoint "{arn("endpoint", name)}" ({status}).')
+            raise RefusedError(
+                "ValidationException",
+                f'Cannot update in-progress endpoint "{arn("endpoint", name)}" ({status}).',
+            )
         self._found(self.configs, config, "endpoint configuration")
         world = self._world
         endpoint.change(world.timeline.now, EndpointStatus="Updating", FailureReason=None)
@@ -256,14 +280,20 @@ class SageMaker:
 
     def list_endpoints(self, request: Mapping[str, Any]) -> dict[str, Any]:
         members = ("EndpointName", "EndpointArn", "EndpointStatus", "CreationTime", "LastModifiedTime")
-        found = [one.record for name, one in sorted(self.endpoints.items()) if request.get("NameContains", "") in name]
+        found = [
+            one.record
+            for name, one in sorted(self.endpoints.items())
+            if request.get("NameContains", "") in name
+        ]
         return {"Endpoints": [{member: record[member] for member in members} for record in found]}
 
     def delete_endpoint(self, request: Mapping[str, Any]) -> dict[str, Any]:
         name = request["EndpointName"]
         endpoint = self._found(self.endpoints, name, "endpoint")
         if endpoint.record["EndpointStatus"] in _MOVING:
-            raise RefusedError("ValidationException", f'Cannot update in-progress endpoint "{arn("endpoint", name)}".')
+            raise RefusedError(
+                "ValidationException", f'Cannot update in-progress endpoint "{arn("endpoint", name)}".'
+            )
         endpoint.change(self._world.timeline.now, EndpointStatus="Deleting")
         took = self._world.chance.between(self._world.chance.numbered(f"deletion of {name}"), 1.0, 20.0)
         self._world.timeline.after(took, lambda: self.endpoints.pop(name, None))
@@ -275,7 +305,9 @@ class SageMaker:
 
     def _created(self, name: str, config: str, label: str) -> None:
         if self._world.mishap("deployment fails", label):
-            self._rest(name, label, EndpointStatus="Failed", FailureReason="the container did not pass its ping")
+            self._rest(
+                name, label, EndpointStatus="Failed", FailureReason="the container did not pass its ping"
+            )
         else:
             self._rest(name, label, EndpointStatus="InService")
             self.served.append((self._world.timeline.now, name, config))

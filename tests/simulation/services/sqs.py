@@ -100,10 +100,14 @@ class Sqs:
         only(request, "QueueUrl", "MessageBody", "DelaySeconds")
         name = self._names.get(request["QueueUrl"])
         if name is None:
-            raise RefusedError("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist")
+            raise RefusedError(
+                "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist"
+            )
         delay = request.get("DelaySeconds", 0)
         if not 0 <= delay <= 900:
-            raise RefusedError("InvalidParameterValue", f"Value {delay} for parameter DelaySeconds is invalid")
+            raise RefusedError(
+                "InvalidParameterValue", f"Value {delay} for parameter DelaySeconds is invalid"
+            )
         body = request["MessageBody"]
         self.put(name, body, delay)
         return {"MessageId": "1", "MD5OfMessageBody": hashlib.md5(body.encode()).hexdigest()}

@@ -10,9 +10,9 @@ from pynamodb.exceptions import PutError, UpdateError
 @pytest.mark.parametrize("kind", [UpdateError, PutError])
 def test_a_condition_that_does_not_hold_is_a_lost_race(kind):
     cause = ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "UpdateItem")
-    with pytest.raises(LostRaceError, match="run birds was written by somebody else first"):
-        with races_told("run birds"):
-            raise kind("refused", cause)
+    written = "run birds was written by somebody else first"
+    with pytest.raises(LostRaceError, match=written), races_told("run birds"):
+        raise kind("refused", cause)
 
 
 @pytest.mark.parametrize(

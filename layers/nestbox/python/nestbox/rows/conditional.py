@@ -11,7 +11,6 @@ from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
 from pynamodb.transactions import TransactWrite
 
 from nestbox.errors import LostRaceError
-from nestbox.gateways.refusals import code_of
 
 _CONDITION_FAILED = ("ConditionalCheckFailedException", "ConditionalCheckFailed")
 
@@ -23,7 +22,8 @@ def races_told(what: str) -> Iterator[None]:
         yield
     except (PutError, UpdateError) as error:
         # Not `cause_response_code`, which stumbles where no answer came at all (a read timeout).
-        if isinstance(error.cause, ClientError) and code_of(error.cause) in _CONDITION_FAILED:
+        refused = error.cause.response if isinstance(error.cause, ClientError) else {}
+        if refused.get("Error", {}).get("Code") in _CONDITION_FAILED:
             raise LostRaceError(f"{what} was written by somebody else first") from error
         raise
     except TransactWriteError as error:
