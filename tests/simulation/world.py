@@ -79,6 +79,8 @@ class World:
         """When each run ended."""
         self.champions: list[tuple[float, str, str | None]] = []
         """When which dataset got which champion."""
+        self.moves: set[tuple[str | None, str]] = set()
+        """From and to of every move of a run."""
         self.dynamodb.on_write.append(self._watch)
 
     # -- living
@@ -172,7 +174,8 @@ class World:
         before, after = write.before or {}, write.after or {}
         if write.table.endswith("RunsTable"):
             state, old = (one.get("state", {}).get("S") for one in (after, before))
-            if state != old:
+            if state != old and state is not None:
+                self.moves.add((old, state))
                 self.note(f"-> run {write.key[1]} is {state}: {_last(after)}")
             if "unfinished" in before and "unfinished" not in after:
                 self.ended[write.key[1]] = self.timeline.now
@@ -229,7 +232,7 @@ def simulated_aws() -> Iterator[None]:
 
 def play(seed: int, without: Collection[str] = ()) -> World:
     """A world after its schedule (within ``simulated_aws``)."""
-    global _current  # noqa: PLW0603
+    global _current
     _current = None
     world = World(seed, without)
     _current = world

@@ -3,7 +3,6 @@
 As in docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html; a test compares with moto.
 """
 
-import copy
 import functools
 import re
 from collections.abc import Callable, Mapping
@@ -124,6 +123,14 @@ _COMPARISONS: dict[str, Callable[[Value | None, Value | None], bool]] = {
     ">": _ordered(lambda one, other: one > other),
     ">=": _ordered(lambda one, other: one >= other),
 }
+
+
+def _copied(value: Value) -> Value:
+    if "M" in value:
+        return {"M": {name: _copied(one) for name, one in value["M"].items()}}
+    if "L" in value:
+        return {"L": [_copied(one) for one in value["L"]]}
+    return dict(value)
 
 
 def _number(value: Decimal) -> Value:
@@ -442,14 +449,14 @@ def update(text: str, item: Item, names: Names, values: Values) -> Item:
     """The item after an update expression; all of it reads the item as it was before."""
     resolved = [(verb, path(names), operand) for verb, path, operand in _clauses(text)]
     _check_overlaps([path for _verb, path, _operand in resolved])
-    new = copy.deepcopy(item)
+    new = {name: _copied(value) for name, value in item.items()}
     removed: list[Path] = []
     for verb, path, operand in resolved:
         if verb == "REMOVE":
             removed.append(path)
             continue
         assert operand is not None
-        value = copy.deepcopy(_needed(operand(item, names, values)))
+        value = _copied(_needed(operand(item, names, values)))
         if verb == "SET":
             _set_path(new, path, value)
         elif verb == "ADD":

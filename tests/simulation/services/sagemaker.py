@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from simulation.services.refusal import RefusedError, only
+from simulation.services.refusal import RefusedError
 from simulation.wiring import ACCOUNT, REGION
 
 if TYPE_CHECKING:
