@@ -12,7 +12,7 @@ from nestbox.errors import NestboxError
 from pynamodb.exceptions import PynamoDBException
 from rich.markup import escape
 
-from cli import check, detect, export, pack, push, runs, sample, tokens, watch
+from cli import check, detect, export, operate, pack, push, runs, sample, tokens, watch
 from cli.errors import CliError
 from cli.options import Parser
 from cli.output import console, print_json
@@ -46,7 +46,7 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for group in (sample, check, pack, export, push, watch, runs, detect, tokens):
+    for group in (sample, check, pack, export, push, watch, runs, operate, detect, tokens):
         group.register(commands)
     return root
 

@@ -8,7 +8,9 @@ from typing import Any
 from nestbox.states import State
 from nestbox.tables import REJECTED_ROW, DatasetRow, EpochRow, RunRow
 
-_INTERNAL = frozenset({"revision", "unfinished", "pending", "settle_at"})
+_INTERNAL = frozenset(
+    {"revision", "unfinished", "pending", "settle_at", "asked_run", "asked_at", "asked_taken_at"}
+)
 
 
 def record(row: DatasetRow | RunRow | EpochRow) -> dict[str, Any]:
@@ -34,9 +36,16 @@ def why(row: RunRow) -> str:
     """Why a run is where it is."""
     if row.failure is not None:
         return f"{row.failure.stage}: {row.failure.reason}"
+    promotions = [step for step in row.history if step.to_state == State.DEPLOYING]
+    if row.state == State.SERVED and promotions and (len(promotions) > 1 or not _gate_promoted(row)):
+        return f"{promotions[-1].by}: {promotions[-1].why}"
     if row.decision is not None and row.state in (State.REJECTED, State.SERVED):
         return str(row.decision.reason)
     return str(row.history[-1].why) if row.history else ""
+
+
+def _gate_promoted(row: RunRow) -> bool:
+    return row.decision is not None and bool(row.decision.promote)
 
 
 def maps(epochs: Sequence[EpochRow]) -> list[float]:

@@ -8,7 +8,18 @@ from itertools import pairwise
 from nestbox import timestamps
 from nestbox.names import is_run_id
 from nestbox.states import ENDED, State
-from nestbox.tables import REJECTED_ROW, EpochRow, Notice, RunRow, epochs_of, find_dataset, get_run, plain_map
+from nestbox.tables import (
+    REJECTED_ROW,
+    DatasetRow,
+    EpochRow,
+    Notice,
+    RunRow,
+    epochs_of,
+    find_dataset,
+    get_dataset,
+    get_run,
+    plain_map,
+)
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -41,8 +52,10 @@ def register(commands: Commands[Parser]) -> None:
         "datasets",
         run_datasets,
         summary="List the datasets: what serves, what runs, what waits.",
-        example="nestbox datasets",
+        details="Of one dataset also its logbook: whose models served, since when, by whom and why.",
+        example="nestbox datasets\nnestbox datasets birds",
     )
+    parser.add_argument("dataset", nargs="?", type=dataset_name, metavar="DATASET", help="only this one")
     add_stack_options(parser)
 
     parser = add_command(
@@ -74,8 +87,8 @@ def register(commands: Commands[Parser]) -> None:
 def run_datasets(options: argparse.Namespace) -> int:
     """List the datasets."""
     find_stack(options)
-    rows = datasets()
-    strays = find_dataset(REJECTED_ROW)
+    rows = datasets() if options.dataset is None else [get_dataset(options.dataset)]
+    strays = find_dataset(REJECTED_ROW) if options.dataset is None else None
     notices = list(strays.defects or []) if strays else []
     if options.json:
         print_json(
@@ -95,12 +108,14 @@ def run_datasets(options: argparse.Namespace) -> int:
                 [
                     [
                         row.dataset,
-                        f"running {row.active_run}"
+                        f"deploying {row.wanted_run}"
+                        if row.wanted_run
+                        else f"running {row.active_run}"
                         if row.active_run
                         else "waiting"
                         if row.first_pending_at
                         else "idle",
-                        row.champion_run or UNKNOWN,
+                        (row.champion_run or UNKNOWN) + (" [yellow](pinned)[/]" if row.pinned else ""),
                         str(len(row.classes or [])),
                         ago(row.last_upload_at),
                     ]
@@ -114,7 +129,27 @@ def run_datasets(options: argparse.Namespace) -> int:
     for row in rows:
         for notice in row.defects or []:
             out.print(_noticed(notice, row.dataset), soft_wrap=True)
+    if options.dataset is not None and (logbook := _logbook(rows[0])):
+        out.print()
+        out.print(table(["at", "what", "by", "why"], logbook))
     return 0
+
+
+def _logbook(row: DatasetRow) -> list[list[str]]:
+    """What was done about whose model serves, the oldest first."""
+    entries = [
+        (
+            reign.at,
+            f"[green]serves[/] {reign.run}" + (f", back from {reign.back_from}" if reign.back_from else ""),
+            reign.by,
+            reign.why,
+        )
+        for reign in row.champions or []
+    ]
+    entries += [
+        (pin.at, "[yellow]pinned[/]" if pin.pinned else "unpinned", pin.by, pin.why) for pin in row.pins or []
+    ]
+    return [[at, what, by, escape(why)] for at, what, by, why in sorted(entries)]
 
 
 def _noticed(notice: Notice, where: str) -> str:

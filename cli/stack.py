@@ -26,7 +26,8 @@ from cli.errors import StackError
 CONNECTION_FILE = Path(".nestbox/local/connection.json")
 STAGE = "v1"
 TABLES = ("DatasetsTable", "RunsTable", "EpochsTable", "TokensTable")
-OUTPUTS = ("UploadsBucket", "ArtifactsBucket", *TABLES, "ApiId", "ApiUrl", "Region")
+QUEUES = ("SettleQueue", "EndpointQueue", "CancelQueue")
+OUTPUTS = ("UploadsBucket", "ArtifactsBucket", *TABLES, *QUEUES, "ApiId", "ApiUrl", "Region")
 
 TRANSFER_CONNECTIONS = 32
 
@@ -44,6 +45,8 @@ class Stack:
     region: str
     tables: Mapping[str, str]
     """Output name to table name."""
+    queues: Mapping[str, str]
+    """Output name to queue URL."""
 
 
 def connect(options: argparse.Namespace) -> boto3.Session:
@@ -92,6 +95,7 @@ def find_stack(options: argparse.Namespace) -> Stack:
         api_url=_api_url(outputs),
         region=outputs["Region"],
         tables={output: outputs[output] for output in TABLES},
+        queues={output: outputs[output] for output in QUEUES},
     )
 
 

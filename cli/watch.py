@@ -67,11 +67,21 @@ def run(options: argparse.Namespace) -> int:
 
 
 def follow(
-    stack: Stack, target: str, *, expected: Expected | None, as_json: bool, timeout: float | None
+    stack: Stack,
+    target: str,
+    *,
+    expected: Expected | None,
+    as_json: bool,
+    timeout: float | None,
+    before: RunRow | None = None,
 ) -> int:
-    """Follow a run to its end and return the exit code for that end; see `looks`."""
+    """Follow a run to its end and return the exit code for that end; see `looks`.
+
+    What is in the history of ``before``, the run as it was, is no news.
+    """
     out = console()
-    view: View = JsonLines() if as_json else LiveView(out) if out.is_terminal else PlainLines(out)
+    news = News(before)
+    view: View = JsonLines(news) if as_json else LiveView(out) if out.is_terminal else PlainLines(out, news)
     last: Look | None = None
     with view:
         for last in looks(stack, target, expected, timeout):
@@ -79,7 +89,7 @@ def follow(
     assert last is not None
     assert last.run is not None
     if not as_json:
-        _show_end(out, last.run)
+        _show_end(out, last.run, len(before.history) if before else 0)
     return ENDS[State(last.run.state)]
 
 
@@ -93,8 +103,9 @@ class View(AbstractContextManager[Any], Protocol):
 class News:
     """Tells what is new in a look."""
 
-    def __init__(self) -> None:
-        self._steps = 0
+    def __init__(self, before: RunRow | None = None) -> None:
+        self._steps = len(before.history) if before else 0
+        self._trained = before is not None and before.state != State.TRAINING
         self._epochs: set[int] = set()
         self._waiting = False
 
@@ -114,6 +125,8 @@ class News:
         yield from (step for step in steps if step.to_state not in _UP_TO_TRAINING)
 
     def _new_epochs(self, look: Look) -> Iterator[Epoch]:
+        if self._trained:
+            return
         for place, epoch in enumerate(look.epochs):
             # The throughput is the last that a log says of an epoch, where it says it at all.
             complete = epoch.validation_map is not None and epoch.images_per_second is not None
@@ -136,9 +149,9 @@ class _Quiet:
 class PlainLines(_Quiet):
     """A line for each news, for pipes and logs."""
 
-    def __init__(self, out: Console) -> None:
+    def __init__(self, out: Console, news: News | None = None) -> None:
         self._out = out
-        self._news = News()
+        self._news = news or News()
         self._last_step: datetime | None = None
         self._named = False
 
@@ -173,8 +186,8 @@ class PlainLines(_Quiet):
 class JsonLines(_Quiet):
     """A JSON line for each news, for programs."""
 
-    def __init__(self) -> None:
-        self._news = News()
+    def __init__(self, news: News | None = None) -> None:
+        self._news = news or News()
 
     def show(self, look: Look) -> None:
         """Print what is new."""
@@ -287,8 +300,9 @@ def _epoch_record(epoch: Epoch) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _show_end(out: Console, run: RunRow) -> None:
-    took = (timestamps.from_text(run.updated_at) - timestamps.from_text(run.created_at)).total_seconds()
+def _show_end(out: Console, run: RunRow, known_steps: int = 0) -> None:
+    began = run.history[min(known_steps, len(run.history) - 1)].at
+    took = (timestamps.from_text(run.updated_at) - timestamps.from_text(began)).total_seconds()
     state = State(run.state)
     out.print(f"{coloured(run.state)} after {duration(took)}: {escape(why(run))}", soft_wrap=True)
     if run.best_map is not None:

@@ -30,4 +30,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         logger.warning("refused", reason=str(error), route=call.method_arn)
         raise UnauthorizedError("Unauthorized") from None
     logger.info("admitted", token_id=token.token_id, token_name=token.name, route=call.method_arn)
-    return policy(call, token.token_id, token.scopes)
+    return policy(call, token.token_id, token.name, token.scopes)

@@ -147,7 +147,7 @@ def call(aws: None) -> Call:
             "requestContext": {
                 "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
                 "stage": "v1",
-                "authorizer": {"token_id": "1a2b3c4d", "scopes": "detect read"},
+                "authorizer": {"token_id": "1a2b3c4d", "token_name": "anna", "scopes": "detect read operate"},
             },
             "body": None if body is None else base64.b64encode(body).decode() if binary else body.decode(),
             "isBase64Encoded": binary and body is not None,

@@ -10,6 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from cli.stack import QUEUES
 from local.background import Connection, down, up
 from local.images import DEFAULT_IMAGES
 
@@ -67,10 +68,12 @@ def stack(aws: None, local_aws: Connection, monkeypatch: pytest.MonkeyPatch) -> 
         "ApiUrl": f"https://{API_ID}.execute-api.us-east-1.amazonaws.com/v1",
         "Region": {"Ref": "AWS::Region"},
         **{f"{table}Table": {"Ref": table} for table in KEYS},
+        **{queue: {"Ref": queue} for queue in QUEUES},
     }
     resources: dict[str, object] = {
         bucket: {"Type": "AWS::S3::Bucket"} for bucket in ("Uploads", "Artifacts")
     }
+    resources |= {queue: {"Type": "AWS::SQS::Queue"} for queue in QUEUES}
     for table, (hash_key, hash_type, range_key, range_type) in KEYS.items():
         keys = [(hash_key, hash_type, "HASH"), *([(range_key, range_type, "RANGE")] if range_key else [])]
         resources[table] = {

@@ -23,23 +23,29 @@ from moto import mock_aws
 from nestbox import bucket_layout, events
 from nestbox.gateways.artifacts import Artifacts
 from nestbox.gateways.batch_jobs import BatchJobs
+from nestbox.gateways.endpoint_alarms import EndpointAlarms
 from nestbox.gateways.endpoints import Endpoints
 from nestbox.gateways.job_logs import TRAINING_GROUP, JobLogs
 from nestbox.gateways.trainings import Trainings
 from nestbox.gateways.uploads import Uploads
 from nestbox.prep_summary import PrepSummary
 from nestbox.settings import (
+    CancelRunSettings,
     DetectorKind,
+    EndpointType,
     IntakeSettings,
     JudgeSettings,
+    OperateSettings,
     ReconcileSettings,
     RecordRunSettings,
     StartRunSettings,
     StartTrainingSettings,
     UpdateEndpointSettings,
 )
+from nestbox.steps.cancel_run import CancelRun
 from nestbox.steps.intake import Intake
 from nestbox.steps.judge import Judge
+from nestbox.steps.operate import Operate
 from nestbox.steps.reconcile import Reconcile
 from nestbox.steps.record_run import RecordRun
 from nestbox.steps.start_run import StartRun
@@ -61,6 +67,7 @@ ENVIRONMENT = {
 }
 UPLOADS, ARTIFACTS = "uploads", "artifacts"
 SETTLE, TRAINING, RECORD, JUDGE, ENDPOINT = "settle", "training", "record", "judge", "endpoint"
+CANCEL = "cancel"
 ROLE = "arn:aws:iam::000000000000:role/nestbox-training"
 _SESSION = botocore.session.get_session()
 
@@ -224,6 +231,7 @@ class FakeSageMaker:
         self.models: dict[str, dict] = {}
         self.configs: dict[str, dict] = {}
         self.endpoints: dict[str, dict] = {}
+        self.stopped_transforms: list[str] = []
         self.calls: Counter[str] = Counter()
         self.refuse: dict[str, tuple[str, str]] = {}
 
@@ -278,6 +286,34 @@ class FakeSageMaker:
             raise refusal("DescribeEndpointConfig", "ValidationException", "Could not find")
         return self.configs[request["EndpointConfigName"]]
 
+    def delete_endpoint_config(self, **request: object) -> dict:
+        self._begin("DeleteEndpointConfig", request)
+        name = request["EndpointConfigName"]
+        in_use = [e for e in self.endpoints.values() if name in (e["EndpointConfigName"], e.get("target"))]
+        assert not in_use, f"the configuration {name} of an endpoint is deleted"
+        if self.configs.pop(name, None) is None:
+            raise refusal("DeleteEndpointConfig", "ValidationException", "Could not find")
+        return {}
+
+    def delete_model(self, **request: object) -> dict:
+        self._begin("DeleteModel", request)
+        if self.models.pop(request["ModelName"], None) is None:
+            raise refusal("DeleteModel", "ValidationException", "Could not find model")
+        return {}
+
+    def stop_training_job(self, **request: object) -> dict:
+        self._begin("StopTrainingJob", request)
+        job = self.trainings.get(request["TrainingJobName"])
+        if job is None or job["TrainingJobStatus"] != "InProgress":
+            raise refusal("StopTrainingJob", "ValidationException", "The job is not InProgress")
+        job["TrainingJobStatus"] = "Stopping"
+        return {}
+
+    def stop_transform_job(self, **request: object) -> dict:
+        self._begin("StopTransformJob", request)
+        self.stopped_transforms.append(request["TransformJobName"])
+        raise refusal("StopTransformJob", "ValidationException", "Could not find the job")
+
     def create_endpoint(self, **request: object) -> dict:
         self._begin("CreateEndpoint", request)
         name, config = request["EndpointName"], request["EndpointConfigName"]
@@ -315,8 +351,15 @@ class FakeSageMaker:
             raise refusal("DeleteEndpoint", "ValidationException", "Could not find endpoint")
         return {}
 
-    def settle_endpoint(self, name: str, *, well: bool = True, reason: str = "health check failed") -> None:
-        """Let an endpoint that moves come to rest."""
+    def settle_endpoint(
+        self,
+        name: str,
+        *,
+        well: bool = True,
+        reason: str = "health check failed",
+        at: datetime | None = None,
+    ) -> None:
+        """Let an endpoint that moves come to rest, ``at`` a time it then shows."""
         endpoint = self.endpoints[name]
         if endpoint["EndpointStatus"] not in ("Creating", "Updating"):
             return
@@ -327,6 +370,8 @@ class FakeSageMaker:
             endpoint.update(EndpointStatus="Failed", FailureReason=reason)
         else:
             endpoint.update(EndpointStatus="InService", FailureReason=reason)
+        if at is not None:
+            endpoint["LastModifiedTime"] = at
 
 
 @dataclass
@@ -341,6 +386,9 @@ class World:
     min_new_images: int = 1
     array_threshold: int = 50_000
     kind: DetectorKind = DetectorKind.NESTBOX
+    bake_seconds: int = 0
+    keep_models: int = 5
+    endpoint_type: EndpointType = EndpointType.REAL_TIME
 
     def __post_init__(self) -> None:
         self.s3, self.logs = client("s3"), client("logs")
@@ -400,10 +448,31 @@ class World:
         )
         self.judge = Judge(JudgeSettings(SETTLE, ENDPOINT), self.queues, self.clock)
         self.update_endpoint = UpdateEndpoint(
-            UpdateEndpointSettings(SETTLE, "ml.m5.large"), Endpoints(self.sagemaker), self.queues, self.clock
+            UpdateEndpointSettings(
+                settle_queue_url=SETTLE,
+                endpoint_queue_url=ENDPOINT,
+                serving_role_arn=ROLE,
+                endpoint_instance_type="ml.m5.large",
+                endpoint_type=self.endpoint_type,
+                bake_seconds=self.bake_seconds,
+                keep_models=self.keep_models,
+            ),
+            Endpoints(self.sagemaker),
+            trainings,
+            EndpointAlarms(client("cloudwatch"), 5000, []),
+            self.queues,
+            self.clock,
         )
+        self.cancel_run = CancelRun(
+            CancelRunSettings(SETTLE, ENDPOINT, "queue", "definition"),
+            jobs,
+            trainings,
+            self.queues,
+            self.clock,
+        )
+        self.operate = Operate(OperateSettings(SETTLE, ENDPOINT, CANCEL), self.queues, self.clock)
         self.reconcile = Reconcile(
-            ReconcileSettings(SETTLE, TRAINING, RECORD, JUDGE, ENDPOINT), self.queues, self.clock
+            ReconcileSettings(SETTLE, CANCEL, TRAINING, RECORD, JUDGE, ENDPOINT), self.queues, self.clock
         )
 
     # -- people
@@ -443,9 +512,9 @@ class World:
             return self.start_run.look(look.dataset)
         if url == RECORD:
             return self.record_run.look(look.run, follow=look.follow)
-        return {TRAINING: self.start_training, JUDGE: self.judge, ENDPOINT: self.update_endpoint}[url].look(
-            look.run
-        )
+        if url == ENDPOINT:
+            return self.update_endpoint.look(look.run, follow=look.follow)
+        return {TRAINING: self.start_training, JUDGE: self.judge, CANCEL: self.cancel_run}[url].look(look.run)
 
     def finish_preparation(self, run: str, **changes: object) -> None:
         """Let the Batch jobs of a run succeed with a summary."""

@@ -49,7 +49,7 @@ def queue(world, monkeypatch):
     """A real (moto) queue that stands for all of them."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="queue")["QueueUrl"]
-    for name in ("SETTLE", "TRAINING", "RECORD", "JUDGE", "ENDPOINT"):
+    for name in ("SETTLE", "TRAINING", "RECORD", "JUDGE", "ENDPOINT", "CANCEL"):
         monkeypatch.setenv(f"{name}_QUEUE_URL", url)
 
     def bodies():

@@ -16,7 +16,7 @@ STAGE = "arn:aws:execute-api:eu-central-1:123456789012:abcdef1234/v1"
 
 def answer(*scopes: str, route: str = "GET/runs") -> dict[str, object]:
     event = APIGatewayAuthorizerTokenEvent({"methodArn": f"{STAGE}/{route}", "authorizationToken": "x"})
-    return policy(event, "1a2b3c4d", scopes)
+    return policy(event, "1a2b3c4d", "anna", scopes)
 
 
 def test_tokens_are_long_and_differ() -> None:
@@ -62,4 +62,8 @@ def test_a_token_without_known_scopes_opens_nothing() -> None:
 
 
 def test_functions_are_told_who_calls() -> None:
-    assert answer("read", "detect")["context"] == {"token_id": "1a2b3c4d", "scopes": "detect read"}
+    assert answer("read", "detect")["context"] == {
+        "token_id": "1a2b3c4d",
+        "token_name": "anna",
+        "scopes": "detect read",
+    }

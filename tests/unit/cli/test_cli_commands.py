@@ -31,6 +31,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
     assert names == {
         *("sample", "check", "pack", "export", "push", "watch", "datasets", "runs", "run", "detect"),
         *("token create", "token list", "token revoke"),
+        *("promote", "rollback", "pin", "cancel", "start"),
     }
 
 

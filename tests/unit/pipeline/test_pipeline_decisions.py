@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nestbox.errors import SettingsError, UntrainableError
 from nestbox.prep_summary import PrepSummary
-from nestbox.rules.deploying import Deploying, Endpoint, NotDeployed, decide_deploying
 from nestbox.rules.epochs import Epoch, TrainingLog
 from nestbox.rules.gate import Limits, judge
 from nestbox.rules.hyperparameters import hyperparameters, may_warm_start
@@ -283,48 +282,14 @@ def test_recording_names_the_best_epoch_and_the_reason():
     assert "TrainingMaxSeconds" in decide_recording(limited, EMPTY, NOW).reason
 
 
-LONG_AGO = NOW - timedelta(minutes=5)
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "asked_at", "decision"),
-    [
-        (None, None, Deploying.CREATE),
-        (Endpoint("Creating", "new"), LONG_AGO, Deploying.WAIT),
-        (Endpoint("Updating", "old"), LONG_AGO, Deploying.WAIT),
-        (Endpoint("RollingBack", "old"), LONG_AGO, Deploying.WAIT),
-        (Endpoint("InService", "new"), LONG_AGO, Deploying.SERVED),
-        (Endpoint("InService", "new"), None, Deploying.SERVED),
-        (Endpoint("InService", "old"), None, Deploying.UPDATE),
-        (Endpoint("InService", "old"), NOW, Deploying.WAIT),
-        (Endpoint("Failed", "old"), None, Deploying.REMOVE),
-    ],
-)
-def test_deploying(endpoint, asked_at, decision):
-    assert decide_deploying(endpoint, "new", asked_at=asked_at, now=NOW) is decision
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "remove"),
-    [
-        (Endpoint("InService", "old", "unhealthy"), False),
-        (Endpoint("Failed", "new", "unhealthy"), True),
-        (Endpoint("UpdateRollbackFailed", "old", "unhealthy"), False),
-        (Endpoint("OutOfService", "new", "unhealthy"), False),
-    ],
-)
-def test_deployments_that_failed(endpoint, remove):
-    decision = decide_deploying(endpoint, "new", asked_at=LONG_AGO, now=NOW)
-    assert isinstance(decision, NotDeployed)
-    assert decision.remove == remove
-    assert "unhealthy" in decision.reason
-
-
 def test_states():
     assert frozenset(State) == UNFINISHED | ENDED
     assert set(STAGES) == UNFINISHED
     assert all(may_move(state, State.FAILED) and may_move(state, State.CANCELLED) for state in UNFINISHED)
-    assert not any(MOVES[state] for state in ENDED)
+    # An ended run moves only to be served, and only where it can have a model.
+    assert {state: set(MOVES[state]) for state in ENDED} == {
+        state: {State.DEPLOYING} if state is not State.BLOCKED else set() for state in ENDED
+    }
 
 
 def test_settings_name_every_bad_key():

@@ -382,7 +382,8 @@ def test_whoever_submits_jobs_may_end_those_of_runs_and_no_others(template: Any)
         statements = template.statements(template.role_of(name))
         submits = [one for one in statements if "batch:SubmitJob" in one["Action"]]
         stops = [one for one in statements if "batch:TerminateJob" in one["Action"]]
-        assert len(submits) == len(stops), name
+        # Whoever cancels runs ends jobs that others submitted.
+        assert len(submits) == len(stops) or name == "CancelRun", name
         for one in stops:
             assert one["Condition"] == {"Null": {"aws:ResourceTag/nestbox:run": "false"}}, name
 

@@ -9,12 +9,14 @@
     ├── LostRaceError       somebody else wrote first: read again, or leave it to them
     ├── BadArtifactError    an object in the artifacts bucket is missing or not what its writer promised
     ├── UntrainableError    nestbox.yaml asks for what the detector of this stack cannot train
-    └── AwsRefusedError     AWS refused what a step asked for, and asking again would not help
+    ├── AwsRefusedError     AWS refused what a step asked for, and asking again would not help
+    └── ActionRefusedError  an operator asked for what cannot be done as things stand
 
 Errors of AWS that may pass (throttling, timeouts) stay botocore's: the queue delivers the message again.
 """
 
 __all__ = [
+    "ActionRefusedError",
     "AwsRefusedError",
     "BadArtifactError",
     "BadEventError",
@@ -66,3 +68,13 @@ class UntrainableError(NestboxError):
 
 class AwsRefusedError(NestboxError):
     """AWS refused what a step asked for, and asking again would not help."""
+
+
+class ActionRefusedError(NestboxError):
+    """An operator asked for what cannot be done as things stand; ``hint`` says what can."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(f"{message} {hint}")
+        self.code = code
+        self.message = message
+        self.hint = hint

@@ -81,6 +81,16 @@ def training_job_name(run: str) -> str:
     return run
 
 
+def transform_job_names(run: str) -> tuple[str, str]:
+    """The batch transform jobs that let the candidate and the champion predict for a run's judging."""
+    return f"{run}-candidate", f"{run}-champion"
+
+
+def evaluate_job_name(run: str) -> str:
+    """The Batch job that scores those predictions."""
+    return f"{run}-evaluate"
+
+
 def model_name(run: str) -> str:
     """The SageMaker model of a run."""
     return run

@@ -21,6 +21,13 @@ class DetectorKind(StrEnum):
     NESTBOX = "nestbox"
 
 
+class EndpointType(StrEnum):
+    """How a model is kept ready to answer."""
+
+    REAL_TIME = "real-time"
+    SERVERLESS = "serverless"
+
+
 S = TypeVar("S")
 
 
@@ -132,11 +139,42 @@ class JudgeSettings:
 
 @dataclasses.dataclass(frozen=True)
 class UpdateEndpointSettings:
-    """Of the function that puts a model behind the endpoint."""
+    """Of the function that brings endpoints to the wanted models."""
 
     settle_queue_url: str
+    endpoint_queue_url: str
+    serving_role_arn: str
     endpoint_instance_type: str
     endpoint_instance_count: int = 1
+    endpoint_type: EndpointType = EndpointType.REAL_TIME
+    serverless_memory_mb: int = 3072
+    serverless_concurrency: int = 5
+    bake_seconds: int = 300
+    """How long a new model's alarms are watched, with the champion put back where one goes off."""
+    max_latency_ms: int = 5000
+    keep_models: int = 5
+    """How many of a dataset's newest models stay in SageMaker beside the champion's."""
+    follow_seconds: int = 15
+    alarm_topic_arn: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class OperateSettings:
+    """Of whatever lets operators act."""
+
+    settle_queue_url: str
+    endpoint_queue_url: str
+    cancel_queue_url: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CancelRunSettings:
+    """Of the function that stops what goes on for a run and ends it."""
+
+    settle_queue_url: str
+    endpoint_queue_url: str
+    batch_job_queue: str
+    prepare_job_definition: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +182,7 @@ class ReconcileSettings:
     """Of the function that looks at everything unfinished."""
 
     settle_queue_url: str
+    cancel_queue_url: str
     training_queue_url: str
     record_queue_url: str
     judge_queue_url: str

@@ -1,10 +1,14 @@
-"""The states of a run and the moves between them."""
+"""The states of a run and the moves between them.
+
+A run that has ended stays as it is until an operator (or a rollback) wants its model served: then it is
+DEPLOYING again, and ends again. So its history reads from its snapshot to the last time its model served.
+"""
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a run is. The last five end it."""
+    """Where a run is. The last five end it; only to be served (again) does an ended run move."""
 
     PREPARING = "PREPARING"
     TRAINING = "TRAINING"
@@ -24,15 +28,15 @@ MOVES: dict[State, frozenset[State]] = {
     State.TRAINING: _STOPS | {State.EVALUATING},
     State.EVALUATING: _STOPS | {State.DEPLOYING, State.REJECTED},
     State.DEPLOYING: _STOPS | {State.SERVED},
-    State.SERVED: frozenset(),
+    State.SERVED: frozenset({State.DEPLOYING}),
     State.BLOCKED: frozenset(),
-    State.REJECTED: frozenset(),
-    State.FAILED: frozenset(),
-    State.CANCELLED: frozenset(),
+    State.REJECTED: frozenset({State.DEPLOYING}),
+    State.FAILED: frozenset({State.DEPLOYING}),
+    State.CANCELLED: frozenset({State.DEPLOYING}),
 }
 
-UNFINISHED = frozenset(state for state, moves in MOVES.items() if moves)
-ENDED = frozenset(State) - UNFINISHED
+ENDED = frozenset({State.SERVED, State.BLOCKED, State.REJECTED, State.FAILED, State.CANCELLED})
+UNFINISHED = frozenset(State) - ENDED
 
 STAGES = {
     State.PREPARING: "prepare",
@@ -49,5 +53,5 @@ def may_move(before: State, after: State) -> bool:
 
 
 def has_ended(state: State) -> bool:
-    """Whether a run in this state will never move again."""
+    """Whether a run in this state moves no more by itself."""
     return state in ENDED

@@ -69,8 +69,38 @@ class Notice(_Fields):
     at = UnicodeAttribute()
 
 
+class Reign(_Fields):
+    """One time that a run's model came to serve: whose, since when, by whom and why."""
+
+    run = UnicodeAttribute()
+    at = UnicodeAttribute()
+    by = UnicodeAttribute()
+    why = UnicodeAttribute()
+    back_from = UnicodeAttribute(null=True)
+    """The run that a rollback took out of service for it."""
+
+
+class Pinning(_Fields):
+    """One time that automatic promotion was stopped or let go on."""
+
+    pinned = BooleanAttribute()
+    at = UnicodeAttribute()
+    by = UnicodeAttribute()
+    why = UnicodeAttribute()
+
+
+class Wish(_Fields):
+    """What an operator asked for and a step has yet to do."""
+
+    at = UnicodeAttribute()
+    by = UnicodeAttribute()
+    why = UnicodeAttribute()
+    snapshot_run = UnicodeAttribute(null=True)
+    """Of a start: the run whose snapshot is to be worked on again; absent: what is uploaded now."""
+
+
 class PendingIndex(GlobalSecondaryIndex["DatasetRow"]):
-    """The datasets with uploads that no run has taken yet (sparse)."""
+    """The datasets with uploads (or an operator's wish) that no run has taken yet (sparse)."""
 
     class Meta:
         index_name = "pending"
@@ -92,11 +122,26 @@ class DatasetRow(Model):
     first_pending_at = UnicodeAttribute(null=True)
     """Since when uploads wait for a run; absent: nothing waits."""
     pending = UnicodeAttribute(null=True)
-    """"1" exactly while ``first_pending_at`` is there: the key of the sparse index."""
+    """"1" exactly while ``first_pending_at`` or ``start_asked`` is there: the key of the sparse index."""
     settle_at = UnicodeAttribute(null=True)
     """When the settle message that is under way is due; absent: none is."""
+    start_asked = Wish(null=True)
+    """An operator's wish for a run, until that run has started."""
     active_run = UnicodeAttribute(null=True)
+    """The unfinished run that came from uploads or a wish; there is at most one."""
     champion_run = UnicodeAttribute(null=True)
+    """The run whose model serves, as far as the endpoint has come to rest."""
+    champions: ListAttribute[Reign] = ListAttribute(of=Reign, null=True)
+    """Whose models served, the newest last: the way back for rollbacks."""
+    wanted_run = UnicodeAttribute(null=True)
+    """The run whose model the endpoint is being brought to: exactly the one run that is DEPLOYING."""
+    rollback_from = UnicodeAttribute(null=True)
+    """The run that is being taken out of service, where ``wanted_run`` is wanted by a rollback."""
+    asked_run = UnicodeAttribute(null=True)
+    """Whose configuration SageMaker was last asked for (written before it is asked)."""
+    asked_at = UnicodeAttribute(null=True)
+    asked_taken_at = UnicodeAttribute(null=True)
+    """When SageMaker had accepted that; absent: it may or may not have heard of it."""
     last_run = UnicodeAttribute(null=True)
     last_prepared_run = UnicodeAttribute(null=True)
     """The last run whose data was READY: its classes and held-out images bind the next one."""
@@ -106,6 +151,9 @@ class DatasetRow(Model):
     """SHA-256 of the last run's snapshot."""
     classes: ListAttribute[str] = ListAttribute(null=True)
     pinned = BooleanAttribute(null=True)
+    """Whether no run is promoted but by an operator."""
+    pins: ListAttribute[Pinning] = ListAttribute(of=Pinning, null=True)
+    """Who pinned and unpinned it, the newest last."""
     defects: ListAttribute[Notice] = ListAttribute(of=Notice, null=True)
     revision = NumberAttribute(null=True)
     """How many times the row was written."""
@@ -174,6 +222,10 @@ class RunRow(Model):
 
     snapshot_version = UnicodeAttribute()
     snapshot_objects = NumberAttribute()
+    snapshot_run = UnicodeAttribute(null=True)
+    """The run whose snapshot this one works on again; absent: it froze its own."""
+    cancel = Wish(null=True)
+    """An operator's wish to end the run before its time, until it has ended."""
     slices = NumberAttribute(null=True)
     """Into how many jobs the preparation is dealt out; absent: one job does everything."""
     plan_job_id = UnicodeAttribute(null=True)
@@ -202,10 +254,12 @@ class RunRow(Model):
     model = UnicodeAttribute(null=True)
     model_data = UnicodeAttribute(null=True)
     """S3 URI of model.tar.gz."""
+    image = UnicodeAttribute(null=True)
+    """The container image that trained the model and serves it."""
+    pruned_at = UnicodeAttribute(null=True)
+    """When the SageMaker model and endpoint configuration were deleted; deploying makes them anew."""
     decision = Decision(null=True)
     endpoint_config = UnicodeAttribute(null=True)
-    endpoint_asked_at = UnicodeAttribute(null=True)
-    """When SageMaker was asked to create or update the endpoint."""
     failure = Failure(null=True)
 
     unfinished_index = UnfinishedIndex()

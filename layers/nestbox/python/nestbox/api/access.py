@@ -19,16 +19,19 @@ ROUTES: dict[Scope, tuple[tuple[str, str], ...]] = {
 API Gateway keeps the policy and uses it for the token's next call, whatever its route."""
 
 
-def policy(event: APIGatewayAuthorizerTokenEvent, token_id: str, scopes: Iterable[str]) -> dict[str, Any]:
+def policy(
+    event: APIGatewayAuthorizerTokenEvent, token_id: str, name: str, scopes: Iterable[str]
+) -> dict[str, Any]:
     """The authorizer's answer: allows every route of the scopes on the stage that was called.
 
-    Functions find ``token_id`` and ``scopes`` (separated by spaces) in ``requestContext.authorizer``.
+    Functions find ``token_id``, ``token_name`` and ``scopes`` (separated by spaces) in
+    ``requestContext.authorizer``.
     Scopes of a later release are passed over; a token that opens nothing is denied everything.
     """
     arn = event.parsed_arn
     answer = APIGatewayAuthorizerResponse(
         principal_id=token_id,
-        context={"token_id": token_id, "scopes": " ".join(sorted(scopes))},
+        context={"token_id": token_id, "token_name": name, "scopes": " ".join(sorted(scopes))},
         region=arn.region,
         aws_account_id=arn.aws_account_id,
         api_id=arn.api_id,

@@ -17,7 +17,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from nestbox.api.errors import ApiError
-from nestbox.errors import BadNameError, NoSuchDatasetError, NoSuchRunError
+from nestbox.errors import ActionRefusedError, BadNameError, NoSuchDatasetError, NoSuchRunError
 
 _UNKNOWN = (BadNameError, NoSuchDatasetError, NoSuchRunError)
 
@@ -59,6 +59,10 @@ def new_application(
         return failure(
             HTTPStatus.NOT_FOUND, "not_found", f"{error}.", "GET /datasets and GET /runs list what there is."
         )
+
+    @app.exception_handler(ActionRefusedError)  # type: ignore[untyped-decorator]
+    def impossible(error: ActionRefusedError) -> Response[Any]:
+        return failure(HTTPStatus.CONFLICT, error.code, error.message, error.hint)
 
     @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
     def invalid(error: RequestValidationError) -> Response[Any]:

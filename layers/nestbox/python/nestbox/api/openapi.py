@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Serve
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from nestbox.api.detect_routes import detect_routes
+from nestbox.api.operate_routes import operate_routes
 from nestbox.api.runs_routes import runs_routes
 
 VERSION = "1"
@@ -30,7 +31,12 @@ def document_routes() -> APIGatewayRouter:
 def openapi_document() -> str:
     """OpenAPI 3.1 as JSON; every route but the document's own is behind a token."""
     app = APIGatewayRestResolver(enable_validation=True)
-    for router in (detect_routes(_elsewhere), runs_routes(_elsewhere), document_routes()):
+    for router in (
+        detect_routes(_elsewhere),
+        runs_routes(_elsewhere),
+        operate_routes(_elsewhere),
+        document_routes(),
+    ):
         app.include_router(router)
     document: dict[str, Any] = json.loads(
         app.get_openapi_json_schema(

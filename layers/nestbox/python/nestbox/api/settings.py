@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from nestbox.settings import OperateSettings
+
 
 @dataclasses.dataclass(frozen=True)
 class DetectSettings:
@@ -15,4 +17,11 @@ class RunsApiSettings:
     """Of the function that tells about datasets and runs."""
 
     artifacts_bucket: str
+    cors_origin: str
+
+
+@dataclasses.dataclass(frozen=True)
+class OperateApiSettings(OperateSettings):
+    """Of the function that lets operators act over the API."""
+
     cors_origin: str

@@ -56,6 +56,43 @@ class ErrorView(BaseModel):
     error: ErrorDetail
 
 
+class ActionView(BaseModel):
+    """What came of an action."""
+
+    dataset: str
+    run: str | None = Field(None, description="The run whose history shows how it goes on")
+    changed: bool = Field(description="false: it was so already")
+    told: str = Field(description="What is happening now, in words")
+
+
+class ReignView(BaseModel):
+    """One time that a run's model came to serve."""
+
+    run: str
+    at: str
+    by: str
+    why: str
+    back_from: str | None = Field(None, description="The run that a rollback took out of service")
+
+
+class PinningView(BaseModel):
+    """One time that automatic promotion was stopped or let go on."""
+
+    pinned: bool
+    at: str
+    by: str
+    why: str
+
+
+class WishView(BaseModel):
+    """What an operator asked for and has not begun yet."""
+
+    at: str
+    by: str
+    why: str
+    snapshot_run: str | None = None
+
+
 class NoticeView(BaseModel):
     """A defect of an upload that no run carries."""
 
@@ -72,13 +109,17 @@ class DatasetView(BaseModel):
 
     dataset: str
     champion_run: str | None = Field(None, description="The run whose model serves")
+    wanted_run: str | None = Field(None, description="The run whose model is on its way in")
     active_run: str | None = Field(None, description="The run that is under way")
+    start_asked: WishView | None = Field(None, description="A run that an operator asked for")
     last_run: str | None = None
     last_upload_at: str | None = None
     first_pending_at: str | None = Field(None, description="Since when uploads wait for a run")
     dataset_version: str | None = Field(None, description="SHA-256 of the last run's snapshot")
     classes: list[str] | None = None
     pinned: bool = False
+    champions: list[ReignView] | None = Field(None, description="Whose models served, the newest last")
+    pins: list[PinningView] | None = Field(None, description="Who pinned and unpinned, the newest last")
     defects: list[NoticeView] = []
 
     @classmethod
@@ -162,6 +203,8 @@ class RunView(RunSummaryView):
     classes: list[str] | None = Field(None, description="In id order")
     snapshot_version: str
     snapshot_objects: int
+    snapshot_run: str | None = Field(None, description="The run whose snapshot is worked on again")
+    cancel: WishView | None = Field(None, description="An operator asked to end it")
     previous_run: str | None = Field(None, description="The champion whose weights training started from")
     hyperparameters: dict[str, str] | None = None
     training_job: str | None = None

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from nestbox.gateways.refusals import code_of, final_refusals_told
-from nestbox.rules.deploying import Endpoint
+from nestbox.rules.deploying import Endpoint, is_moving, serves
+from nestbox.rules.serving import Serving, production_variant
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
-    from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType
 
 _MISSING = ("ValidationException", "ResourceNotFound")
 _TAKEN = ("ValidationException", "ResourceInUse")
@@ -31,32 +31,20 @@ class Endpoints:
                 return None
             raise
         return Endpoint(
-            answer["EndpointStatus"], answer.get("EndpointConfigName", ""), answer.get("FailureReason")
+            answer["EndpointStatus"],
+            answer.get("EndpointConfigName", ""),
+            answer.get("FailureReason"),
+            answer.get("LastModifiedTime"),
         )
 
     def ensure_config(
-        self,
-        name: str,
-        *,
-        variant: str,
-        model: str,
-        instance_type: "ProductionVariantInstanceTypeType",
-        instance_count: int,
-        tags: Sequence[Mapping[str, str]],
+        self, name: str, *, variant: str, model: str, serving: Serving, tags: Sequence[Mapping[str, str]]
     ) -> None:
         """Create the endpoint configuration unless it is there; raises AwsRefusedError."""
         try:
             self._client.create_endpoint_config(
                 EndpointConfigName=name,
-                ProductionVariants=[
-                    {
-                        "VariantName": variant,
-                        "ModelName": model,
-                        "InstanceType": instance_type,
-                        "InitialInstanceCount": instance_count,
-                        "InitialVariantWeight": 1.0,
-                    }
-                ],
+                ProductionVariants=[production_variant(variant, model, serving)],  # type: ignore[list-item]
                 Tags=list(tags),  # type: ignore[arg-type]
             )
         except ClientError as error:
@@ -89,13 +77,26 @@ class Endpoints:
                 raise
             with final_refusals_told("SageMaker refused to update the endpoint"):
                 endpoint = self.describe(name)
-                if endpoint is None or (endpoint.status == "InService" and endpoint.config != config):
+                if endpoint is None or not (is_moving(endpoint) or serves(endpoint, config)):
                     raise
 
     def delete(self, name: str) -> None:
         """Delete the endpoint; one that is gone already is fine."""
         try:
             self._client.delete_endpoint(EndpointName=name)
+        except ClientError as error:
+            if code_of(error) not in _MISSING:
+                raise
+
+    def delete_config_and_model(self, config: str, model: str) -> None:
+        """Delete both; what is gone already is fine."""
+        try:
+            self._client.delete_endpoint_config(EndpointConfigName=config)
+        except ClientError as error:
+            if code_of(error) not in _MISSING:
+                raise
+        try:
+            self._client.delete_model(ModelName=model)
         except ClientError as error:
             if code_of(error) not in _MISSING:
                 raise

@@ -45,6 +45,22 @@ class Trainings:
             ended_at=answer.get("TrainingEndTime"),
         )
 
+    def stop(self, job: str) -> None:
+        """Ask the job to stop; one that has ended, or that there never was, is fine."""
+        try:
+            self._client.stop_training_job(TrainingJobName=job)
+        except ClientError as error:
+            if code_of(error) not in ("ValidationException", "ResourceNotFound"):
+                raise
+
+    def stop_transform(self, job: str) -> None:
+        """Ask the batch transform job to stop; one that has ended, or that there never was, is fine."""
+        try:
+            self._client.stop_transform_job(TransformJobName=job)
+        except ClientError as error:
+            if code_of(error) not in ("ValidationException", "ResourceNotFound"):
+                raise
+
     def ensure_model(
         self, name: str, image: str, model_data: str, role_arn: str, tags: Sequence[Mapping[str, str]]
     ) -> None:

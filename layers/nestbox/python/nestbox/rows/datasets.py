@@ -9,7 +9,7 @@ from pynamodb.expressions.update import Action
 from nestbox import timestamps
 from nestbox.rows.conditional import one_transaction, races_told
 from nestbox.rules.arming import Arming, Standing
-from nestbox.tables import REJECTED_ROW, DatasetRow, Notice, RunRow, find_dataset
+from nestbox.tables import REJECTED_ROW, DatasetRow, Notice, RunRow, Wish, find_dataset
 
 MAX_NOTICES = 50
 NOTICES_KEPT = timedelta(days=7)
@@ -19,7 +19,9 @@ def standing_of(row: DatasetRow | None) -> Standing:
     """How a dataset stands, as far as settling goes."""
     if row is None:
         return Standing()
-    return Standing(_time(row.first_pending_at), _time(row.settle_at), row.active_run)
+    return Standing(
+        _time(row.first_pending_at), _time(row.settle_at), row.active_run, row.start_asked is not None
+    )
 
 
 def mark_pending(
@@ -78,20 +80,52 @@ def drop_pending(row: DatasetRow, notices: Sequence[Notice], last_change_at: dat
         )
 
 
+def ask_to_start(row: DatasetRow, wish: Wish) -> None:
+    """Note an operator's wish for a run; raises LostRaceError where one is under way or asked for already."""
+    with races_told(f"dataset {row.dataset}"):
+        row.update(
+            actions=[
+                DatasetRow.start_asked.set(wish),
+                DatasetRow.pending.set("1"),
+                DatasetRow.revision.add(1),
+            ],
+            condition=DatasetRow.start_asked.does_not_exist() & DatasetRow.active_run.does_not_exist(),
+        )
+
+
+def drop_wish(row: DatasetRow, notices: Sequence[Notice]) -> None:
+    """No run can be started as asked, and this is why; raises LostRaceError."""
+    actions: list[Action] = [
+        DatasetRow.start_asked.remove(),
+        _set_notices(notices),
+        DatasetRow.revision.add(1),
+    ]
+    if row.first_pending_at is None:
+        actions.append(DatasetRow.pending.remove())
+    with races_told(f"dataset {row.dataset}"):
+        row.update(actions=actions, condition=_stands_as(row))
+
+
 def start_run(row: DatasetRow, run: RunRow, now: datetime, last_change_at: datetime | None) -> None:
     """Write a new run and give it the dataset, in one transaction; raises LostRaceError.
 
-    ``row`` must have been read after the bucket was listed. Uploads armed since stay pending.
+    ``row`` must have been read after the bucket was listed. Uploads armed since stay pending, and so do all
+    that wait where the run works on an old snapshot.
     """
     actions: list[Action] = [
         DatasetRow.active_run.set(run.run),
         DatasetRow.last_run.set(run.run),
         DatasetRow.dataset_version.set(run.snapshot_version),
+        DatasetRow.start_asked.remove(),
         DatasetRow.defects.remove(),
         *_last_upload(last_change_at),
         DatasetRow.revision.add(1),
     ]
-    if row.settle_at is None:
+    if row.first_pending_at is None:
+        actions.append(DatasetRow.pending.remove())
+    elif run.snapshot_run is not None:
+        pass
+    elif row.settle_at is None:
         actions += [DatasetRow.first_pending_at.remove(), DatasetRow.pending.remove()]
     else:
         actions.append(DatasetRow.first_pending_at.set(timestamps.to_text(now)))

@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from nestbox import timestamps
-from nestbox.errors import NestboxError
+from nestbox.errors import LostRaceError, NestboxError
 from nestbox.names import dataset_of_run
 from nestbox.rows.conditional import one_transaction, races_told
 from nestbox.states import STAGES, State, has_ended, may_move
-from nestbox.tables import DatasetRow, Failure, RunRow, Transition, get_dataset, plain_map
+from nestbox.tables import DatasetRow, Failure, RunRow, Transition, Wish, get_dataset, plain_map
 
 
 def state_of(row: RunRow) -> State:
@@ -31,6 +32,7 @@ def new_run(
     slices: int,
     prepared_after: str | None,
     code_version: str,
+    snapshot_run: str | None = None,
 ) -> RunRow:
     """A run that starts (not yet written)."""
     at = timestamps.to_text(now)
@@ -48,6 +50,7 @@ def new_run(
         slices=slices if slices > 1 else None,
         prepared_after=prepared_after,
         code_version=code_version,
+        snapshot_run=snapshot_run,
     )
 
 
@@ -55,6 +58,30 @@ def note(row: RunRow, actions: Sequence[Action]) -> None:
     """Write down what is no transition, as long as the run is still in its state; raises LostRaceError."""
     with races_told(f"run {row.run}"):
         row.update(actions=list(actions), condition=RunRow.state == row.state)
+
+
+def ask_to_cancel(row: RunRow, wish: Wish) -> None:
+    """Note that the run is to end before its time; from now on no step moves it on. Raises LostRaceError."""
+    with races_told(f"run {row.run}"):
+        row.update(
+            actions=[RunRow.cancel.set(wish), RunRow.revision.set(row.revision + 1)], condition=as_read(row)
+        )
+
+
+def claim_pruning(row: RunRow, now: datetime) -> None:
+    """Note that the run's model and configuration are about to be deleted; raises LostRaceError."""
+    actions: list[Action] = [
+        RunRow.pruned_at.set(timestamps.to_text(now)),
+        RunRow.revision.set(row.revision + 1),
+    ]
+    with races_told(f"run {row.run}"):
+        row.update(actions=actions, condition=as_read(row))
+
+
+def as_read(row: RunRow) -> Condition:
+    """The condition that nobody has written the run's state since it was read."""
+    condition: Condition = (RunRow.state == row.state) & (RunRow.revision == row.revision)
+    return condition
 
 
 def move(
@@ -72,16 +99,17 @@ def move(
     ``facts`` are attributes of the run learnt with it; ``dataset_facts`` attributes of its dataset, written
     in the same transaction. None takes an attribute away.
     """
-    if has_ended(to):
-        raise NestboxError(f"{to} ends a run: use end()")
-    actions = _transition(row, to, by=by, why=why, now=now, facts=facts or {})
-    condition = (RunRow.state == row.state) & (RunRow.revision == row.revision)
+    if has_ended(to) or to is State.DEPLOYING:
+        raise NestboxError(f"{to} is entered with end() or nestbox.rows.promotions, not with move()")
+    if row.cancel is not None:
+        raise LostRaceError(f"run {row.run} is to be cancelled")
+    actions = transition(row, to, by=by, why=why, now=now, facts=facts)
     if not dataset_facts:
         with races_told(f"run {row.run}"):
-            row.update(actions=actions, condition=condition)
+            row.update(actions=actions, condition=as_read(row))
         return
     with one_transaction(f"run {row.run}") as transaction:
-        transaction.update(row, actions, condition=condition)
+        transaction.update(row, actions, condition=as_read(row))
         transaction.update(
             DatasetRow(row.dataset),
             [*_sets(DatasetRow, dataset_facts), DatasetRow.revision.add(1)],
@@ -107,47 +135,68 @@ def end(
     """
     if not has_ended(to):
         raise NestboxError(f"{to} does not end a run: use move()")
-    all_facts = dict(facts or {})
-    if failure is not None:
-        all_facts["failure"] = Failure(stage=STAGES[state_of(row)], reason=failure)
-    actions = [
-        *_transition(row, to, by=by, why=why, now=now, facts=all_facts),
-        RunRow.unfinished.remove(),
-    ]
     dataset = get_dataset(row.dataset)
-    dataset_actions = [*_sets(DatasetRow, dataset_facts or {}), DatasetRow.revision.add(1)]
-    if dataset.active_run == row.run:
-        dataset_actions.append(DatasetRow.active_run.remove())
-        condition = DatasetRow.active_run == row.run
-    else:
-        # Only a table edited by hand gets here; the run must end all the same.
-        condition = DatasetRow.active_run != row.run
+    freeing, condition = release(dataset, row.run)
+    actions = transition(row, to, by=by, why=why, now=now, facts=facts, failure=failure)
+    dataset_actions = [*freeing, *_sets(DatasetRow, dataset_facts or {}), DatasetRow.revision.add(1)]
     with one_transaction(f"run {row.run}") as transaction:
-        transaction.update(
-            row, actions, condition=(RunRow.state == row.state) & (RunRow.revision == row.revision)
-        )
+        transaction.update(row, actions, condition=as_read(row))
         transaction.update(dataset, dataset_actions, condition=condition)
 
 
-def _transition(
-    row: RunRow, to: State, *, by: str, why: str, now: datetime, facts: Mapping[str, Any]
+def release(dataset: DatasetRow, run: str) -> tuple[list[Action], Condition]:
+    """What takes a run that ends off its dataset, and the condition that it holds of it what was read."""
+    actions: list[Action] = []
+    condition: Condition | None = None
+    for held, goes in (("active_run", ()), ("wanted_run", ("rollback_from",))):
+        attribute = getattr(DatasetRow, held)
+        if getattr(dataset, held) == run:
+            actions += [attribute.remove(), *(getattr(DatasetRow, name).remove() for name in goes)]
+            one = attribute == run
+        else:
+            one = attribute.does_not_exist() | (attribute != run)
+        condition = one if condition is None else condition & one
+    assert condition is not None
+    return actions, condition
+
+
+def transition(
+    row: RunRow,
+    to: State,
+    *,
+    by: str,
+    why: str,
+    now: datetime,
+    facts: Mapping[str, Any] | None = None,
+    failure: str | None = None,
 ) -> list[Action]:
+    """What a move writes into the run's row; the condition to write it under is ``as_read``."""
     before = state_of(row)
     if not may_move(before, to):
         raise NestboxError(f"run {row.run} cannot go from {before} to {to}")
     at = timestamps.to_text(now)
-    step = Transition(from_state=before.value, to_state=to.value, at=at, by=by, why=why)
-    timings = plain_map(row.timings)
-    seconds = (now - timestamps.from_text(row.history[-1].at)).total_seconds()
-    timings[STAGES[before]] = round(max(seconds, 0.0), 3)
-    return [
+    told = f"{why}: {failure}" if failure else why
+    step = Transition(from_state=before.value, to_state=to.value, at=at, by=by, why=told)
+    actions: list[Action] = [
         RunRow.state.set(to.value),
         RunRow.revision.set(row.revision + 1),
         RunRow.updated_at.set(at),
         RunRow.history.set(RunRow.history.append([step])),
-        RunRow.timings.set(timings),
-        *_sets(RunRow, facts),
+        *_sets(RunRow, facts or {}),
     ]
+    if before in STAGES:
+        timings = plain_map(row.timings)
+        seconds = (now - timestamps.from_text(row.history[-1].at)).total_seconds()
+        timings[STAGES[before]] = round(max(seconds, 0.0), 3)
+        actions.append(RunRow.timings.set(timings))
+    if failure:
+        actions.append(RunRow.failure.set(Failure(stage=STAGES[before], reason=failure)))
+    if has_ended(to):
+        actions += [RunRow.unfinished.remove(), RunRow.cancel.remove()]
+    elif has_ended(before):
+        # What an earlier end left behind; the history keeps it.
+        actions += [RunRow.unfinished.set("1"), RunRow.failure.remove()]
+    return actions
 
 
 def _sets(model: type[RunRow] | type[DatasetRow], facts: Mapping[str, Any]) -> list[Action]:

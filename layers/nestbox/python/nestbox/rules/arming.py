@@ -18,6 +18,8 @@ class Standing:
     first_pending_at: datetime | None = None
     settle_at: datetime | None = None
     active_run: str | None = None
+    start_asked: bool = False
+    """Whether an operator asked for a run that has not started."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,11 @@ def arm(standing: Standing, now: datetime, quiet_seconds: float, *, ready: bool)
 
 def is_overdue(standing: Standing, now: datetime) -> bool:
     """Whether something waits for a run and nothing is under way that would see to it."""
-    if standing.first_pending_at is None or standing.active_run is not None:
+    if standing.active_run is not None:
+        return False
+    if standing.start_asked:
+        return True
+    if standing.first_pending_at is None:
         return False
     return standing.settle_at is None or standing.settle_at + OVERDUE_AFTER <= now
 

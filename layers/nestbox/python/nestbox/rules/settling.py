@@ -86,6 +86,13 @@ def time_to_start(
     return Wait(max(1, delay_until(now, min(quiet_at, latest_at))))
 
 
+def asked_for_a_run(there: Counts) -> Start | Drop:
+    """Whether a run can be started that an operator asked for, changed or not."""
+    if there.expected_images == 0:
+        return _no_images(there)
+    return Start(_named((there.images, "image"), (there.archives, "archive"), (there.others, "other file")))
+
+
 def worth_a_run(
     *,
     there: Counts,
@@ -101,12 +108,7 @@ def worth_a_run(
     failed or was cancelled.
     """
     if there.expected_images == 0:
-        what = f"{there.others} objects but no image" if there.others else "nothing"
-        return Drop(
-            "no-images",
-            f"the dataset holds {what}",
-            "upload images (.jpg or .png), as they are or in .zip archives; a run starts then",
-        )
+        return _no_images(there)
     if changed is None:
         changed = there
     if changed == Counts():
@@ -124,6 +126,15 @@ def worth_a_run(
         )
     what = _named((changed.images, "image"), (changed.archives, "archive"), (changed.others, "other file"))
     return Start(f"{what} changed")
+
+
+def _no_images(there: Counts) -> Drop:
+    what = f"{there.others} objects but no image" if there.others else "nothing"
+    return Drop(
+        "no-images",
+        f"the dataset holds {what}",
+        "upload images (.jpg or .png), as they are or in .zip archives; a run starts then",
+    )
 
 
 def _named(*counts: tuple[int, str]) -> str:

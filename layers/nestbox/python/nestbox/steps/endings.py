@@ -6,9 +6,9 @@ from typing import Any
 
 from nestbox.events import dataset_message
 from nestbox.gateways.queues import Queues
-from nestbox.rows import runs
+from nestbox.rows import promotions, runs
 from nestbox.states import State
-from nestbox.tables import RunRow
+from nestbox.tables import DatasetRow, RunRow
 
 
 def end_run(
@@ -29,5 +29,29 @@ def end_run(
     Where the message is lost, reconcile finds the pending dataset.
     """
     runs.end(row, to, by=by, why=why, now=now, facts=facts, failure=failure, dataset_facts=dataset_facts)
-    queues.send(settle_queue_url, dataset_message(row.dataset))
+    settle(row.dataset, queues, settle_queue_url)
     return f"{to}: {why}"
+
+
+def give_up_promotion(
+    row: RunRow,
+    dataset: DatasetRow,
+    to: State,
+    *,
+    by: str,
+    why: str,
+    now: datetime,
+    queues: Queues,
+    settle_queue_url: str,
+    failure: str | None = None,
+    restore: RunRow | None = None,
+) -> str:
+    """End a run that is on its way in, with ``restore`` on its way back; raises LostRaceError."""
+    promotions.give_up(row, dataset, to, by=by, why=why, now=now, failure=failure, restore=restore)
+    settle(row.dataset, queues, settle_queue_url)
+    return f"{to}: {failure or why}"
+
+
+def settle(dataset: str, queues: Queues, settle_queue_url: str) -> None:
+    """Have a dataset looked at whose run has ended."""
+    queues.send(settle_queue_url, dataset_message(dataset))

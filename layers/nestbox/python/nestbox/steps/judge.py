@@ -7,7 +7,7 @@ from nestbox import timestamps
 from nestbox.errors import NestboxError
 from nestbox.events import run_message
 from nestbox.gateways.queues import Queues
-from nestbox.rows import runs
+from nestbox.rows import promotions, runs
 from nestbox.rules.gate import Limits, Verdict, judge
 from nestbox.settings import JudgeSettings
 from nestbox.states import State
@@ -37,6 +37,9 @@ class Judge:
                 f"run {run} is {row.state} without a recorded mAP: its row was changed by hand"
             )
         dataset = get_dataset(row.dataset)
+        if dataset.wanted_run is not None:
+            # Whom to judge against is known when that run serves, or does not.
+            return f"waits until {dataset.wanted_run} is deployed"
         champion = find_run(dataset.champion_run) if dataset.champion_run else None
         verdict = judge(
             float(row.best_map),
@@ -57,7 +60,14 @@ class Judge:
                 settle_queue_url=self._settings.settle_queue_url,
                 facts=facts,
             )
-        runs.move(row, State.DEPLOYING, by=BY, why=verdict.reason, now=self._clock(), facts=facts)
+        promotions.promote_candidate(
+            row,
+            judged_against=dataset.champion_run,
+            by=BY,
+            why=verdict.reason,
+            now=self._clock(),
+            facts=facts,
+        )
         self._queues.send(self._settings.endpoint_queue_url, run_message(run))
         return f"promoted: {verdict.reason}"
 

@@ -29,6 +29,7 @@ class Reconcile:
         self, settings: ReconcileSettings, queues: Queues, clock: Callable[[], datetime] = timestamps.now
     ) -> None:
         self._settle_queue_url = settings.settle_queue_url
+        self._cancel_queue_url = settings.cancel_queue_url
         self._queue_of = {
             State.PREPARING: settings.training_queue_url,
             State.TRAINING: settings.record_queue_url,
@@ -44,6 +45,8 @@ class Reconcile:
         for run in RunRow.unfinished_index.query("1"):
             # The index may lag behind the table: a run may have ended already.
             queue_url = self._queue_of.get(runs.state_of(run))
+            if run.cancel is not None and run.state != State.DEPLOYING:
+                queue_url = self._cancel_queue_url
             if queue_url is not None:
                 self._queues.send(queue_url, run_message(run.run))
                 unfinished += 1

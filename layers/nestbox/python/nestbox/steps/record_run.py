@@ -50,6 +50,8 @@ class RecordRun:
     def look(self, run: str, *, follow: bool = False) -> str:
         """Look at a run; returns what was done. ``follow``: ask for the next look where it goes on."""
         row = get_run(run)
+        if runs.state_of(row) is State.CANCELLED:
+            return self._stop(run)
         if runs.state_of(row) is not State.TRAINING:
             return f"nothing to do: {row.state}"
         # The job before its log: where the job has ended, the log read after it is the more complete one.
@@ -68,6 +70,14 @@ class RecordRun:
         if isinstance(decision, NotTrained):
             return self._end(row, decision)
         return self._finish(row, decision)
+
+    def _stop(self, run: str) -> str:
+        """A step that was overtaken by the cancelling may have started the training job after it."""
+        job = self._trainings.describe(names.training_job_name(run))
+        if job is None or job.status != "InProgress":
+            return f"nothing to do: {State.CANCELLED}"
+        self._trainings.stop(names.training_job_name(run))
+        return "the training job of a cancelled run is being stopped"
 
     def _record_epochs(self, run: str, job: TrainingJob | None) -> TrainingLog:
         recorded = epochs_of(run)
@@ -100,6 +110,7 @@ class RecordRun:
             facts={
                 "model": model,
                 "model_data": trained.model_data,
+                "image": trained.image,
                 "best_epoch": best.epoch,
                 "best_map": best.validation_map,
             },

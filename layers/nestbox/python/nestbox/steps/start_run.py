@@ -1,6 +1,6 @@
 """Settles a dataset: decides when its uploads become a run, freezes them, and has them prepared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from nestbox import bucket_layout, names, timestamps
@@ -11,14 +11,21 @@ from nestbox.gateways.batch_jobs import BatchJobs
 from nestbox.gateways.queues import Queues
 from nestbox.gateways.uploads import Listing, Uploads
 from nestbox.rows import datasets, runs
-from nestbox.rules.settling import Drop, SettlingLimits, Wait, time_to_start, worth_a_run
+from nestbox.rules.settling import (
+    Drop,
+    SettlingLimits,
+    Wait,
+    asked_for_a_run,
+    time_to_start,
+    worth_a_run,
+)
 from nestbox.rules.slicing import count_slices
-from nestbox.rules.snapshots import Counts, changes, decode, encode
+from nestbox.rules.snapshots import Counts, SnapshotEntry, changes, count, decode, encode
 from nestbox.settings import StartRunSettings
 from nestbox.states import State
 from nestbox.steps.endings import end_run
 from nestbox.steps.preparation import find_jobs, submit_jobs
-from nestbox.tables import DatasetRow, Notice, RunRow, find_run, get_dataset
+from nestbox.tables import DatasetRow, Notice, RunRow, Wish, find_run, get_dataset
 
 BY = "start_run"
 _EARLY = timedelta(seconds=1)
@@ -51,10 +58,14 @@ class StartRun:
         """Look whether a dataset's uploads are to become a run; returns what was done."""
         row = get_dataset(dataset)
         standing = datasets.standing_of(row)
-        if standing.first_pending_at is None:
+        if standing.first_pending_at is None and not standing.start_asked:
             return "nothing is pending"
         if standing.active_run is not None:
             return f"pending until {standing.active_run} ends"
+        if row.start_asked is not None:
+            return self._start_as_asked(row, row.start_asked)
+        if standing.first_pending_at is None:
+            return "nothing is pending"
         now = self._clock()
         if standing.settle_at is not None:
             if standing.settle_at > now + _EARLY:
@@ -87,8 +98,43 @@ class StartRun:
         if isinstance(worth, Drop):
             datasets.drop_pending(row, _notices(worth, dataset, now), listing.last_change_at)
             return f"no run: {worth.why}"
-        slices = count_slices(there.expected_images, self._settings.array_threshold)
-        return self._start(row, listing, slices, f"{ripe.why}; {worth.why}")
+        return self._start(row, listing.entries, listing.last_change_at, BY, f"{ripe.why}; {worth.why}")
+
+    def _start_as_asked(self, row: DatasetRow, wish: Wish) -> str:
+        """Start the run that an operator asked for: now, changed or not, of what is there or of what was."""
+        last_change_at = None
+        if wish.snapshot_run is None:
+            if row.settle_at is not None:
+                datasets.disarm(row)
+            listing = self._uploads.list(row.dataset)
+            entries, last_change_at = listing.entries, listing.last_change_at
+        else:
+            found = self._snapshot_of(wish.snapshot_run)
+            if found is None:
+                gone = Drop(
+                    "snapshot-gone",
+                    f"the snapshot of run {wish.snapshot_run} is not in the artifacts bucket any more",
+                    "start a run on what is uploaded now",
+                )
+                return self._drop_wish(row, gone)
+            entries = found
+        worth = asked_for_a_run(count(entries))
+        if isinstance(worth, Drop):
+            return self._drop_wish(row, worth)
+        what = f"on the snapshot of {wish.snapshot_run}" if wish.snapshot_run else "now"
+        why = f"{wish.why} (asked to start {what}; {worth.why})"
+        return self._start(row, entries, last_change_at, wish.by, why, wish.snapshot_run)
+
+    def _drop_wish(self, row: DatasetRow, drop: Drop) -> str:
+        datasets.drop_wish(row, _notices(drop, row.dataset, self._clock()))
+        return f"no run: {drop.why}"
+
+    def _snapshot_of(self, run: str) -> list[SnapshotEntry] | None:
+        stream = self._artifacts.open(bucket_layout.snapshot_key(run))
+        if stream is None:
+            return None
+        with stream:
+            return list(decode(stream))
 
     def _changes(self, last_run: RunRow | None, listing: Listing) -> Counts | None:
         if last_run is None:
@@ -102,23 +148,33 @@ class StartRun:
         with stream:
             return changes(decode(stream), listing.entries)
 
-    def _start(self, row: DatasetRow, listing: Listing, slices: int, why: str) -> str:
+    def _start(
+        self,
+        row: DatasetRow,
+        entries: Sequence[SnapshotEntry],
+        last_change_at: datetime | None,
+        by: str,
+        why: str,
+        snapshot_run: str | None = None,
+    ) -> str:
         now = self._clock()
-        content, version = encode(listing.entries)
+        content, version = encode(entries)
+        slices = count_slices(count(entries).expected_images, self._settings.array_threshold)
         run_id = names.new_run_id(row.dataset, now)
         self._artifacts.put_new(bucket_layout.snapshot_key(run_id), content)
         run = runs.new_run(
             run_id,
             now=now,
-            by=BY,
+            by=by,
             why=why,
             snapshot_version=version,
-            snapshot_objects=len(listing.entries),
+            snapshot_objects=len(entries),
             slices=slices,
             prepared_after=row.last_prepared_run,
             code_version=self._settings.code_version,
+            snapshot_run=snapshot_run,
         )
-        self._give_dataset(run, now, listing.last_change_at)
+        self._give_dataset(run, now, last_change_at)
         try:
             submit_jobs(
                 run,

@@ -58,8 +58,14 @@ class StartTraining:
     def look(self, run: str) -> str:
         """Look at a run; returns what was done."""
         row = get_run(run)
+        if runs.state_of(row) is State.CANCELLED:
+            # A step that was overtaken by the cancelling may have submitted jobs after it.
+            stop_jobs(find_jobs(row, self._jobs), self._jobs, f"run {run} is cancelled")
+            return f"nothing to do: {row.state}"
         if runs.state_of(row) is not State.PREPARING:
             return f"nothing to do: {row.state}"
+        if row.cancel is not None:
+            return "to be cancelled"
         found = find_jobs(row, self._jobs)
         decision = decide_preparing(found)
         if decision is Preparing.WAIT:
