@@ -122,20 +122,24 @@ def _history_is_possible(world: "World") -> Iterator[str]:
             state = step.to_state
         if not steps or state != run.state:
             yield f"run {run.run} is {run.state} and its history ends with {state}"
-        if run.revision != len(steps):
-            yield f"run {run.run} has revision {run.revision} after {len(steps)} moves"
 
 
 def _one_champion_that_serves(world: "World") -> Iterator[str]:
     runs = {run.run: run for run in runs_of(world)}
     for name, row in datasets_of(world).items():
         endpoint = world.sagemaker.endpoints.get(names.endpoint_name(name))
+        if row.wanted_run is not None:
+            yield f"{row.wanted_run} is on its way in for ever"
         if row.champion_run is None:
             if endpoint is not None and endpoint.record["EndpointStatus"] == "InService":
                 yield f"endpoint of {name} serves {endpoint.record['EndpointConfigName']}, and there is no champion"
             continue
-        if runs[row.champion_run].state != State.SERVED:
-            yield f"the champion {row.champion_run} is {runs[row.champion_run].state}"
+        champion = runs[row.champion_run]
+        if champion.state == State.FAILED and champion.failure is not None:
+            # It could not be put back, and says so; an operator must promote a run.
+            continue
+        if champion.state != State.SERVED:
+            yield f"the champion {row.champion_run} is {champion.state}"
         if endpoint is None:
             yield f"the champion {row.champion_run} has no endpoint"
         elif endpoint.record["EndpointStatus"] != "InService":
@@ -149,12 +153,14 @@ def _one_champion_that_serves(world: "World") -> Iterator[str]:
 
 def _nothing_is_promoted_twice(world: "World") -> Iterator[str]:
     for run in runs_of(world):
-        promotions = sum(1 for step in run.history if step.to_state == State.DEPLOYING)
-        if promotions > 1:
-            yield f"run {run.run} was promoted {promotions} times"
+        promotions = [step for step in run.history if step.to_state == State.DEPLOYING]
+        judged = sum(1 for step in promotions if step.by == "judge")
+        if judged > 1:
+            yield f"run {run.run} was promoted by its verdict {judged} times"
         served = sum(1 for _at, _name, config in world.sagemaker.served if config == run.run)
-        if served > 1:
-            yield f"the endpoint was moved to {run.run} {served} times"
+        if served > len(promotions):
+            yield f"the endpoint was moved to {run.run} {served} times, it was promoted {len(promotions)} times"
+    yield from world.sagemaker.misuses
 
 
 def _no_worse_model_is_promoted(world: "World") -> Iterator[str]:
@@ -165,6 +171,9 @@ def _no_worse_model_is_promoted(world: "World") -> Iterator[str]:
         if champion is None:
             continue
         run = runs[champion]
+        wish = next(step for step in reversed(run.history) if step.to_state == State.DEPLOYING)
+        if wish.by != "judge":
+            continue
         score = float(run.best_map) if run.best_map is not None else math.nan
         if not any(math.isclose(score, true, abs_tol=1e-6) for true in world.containers.scores[champion]):
             yield f"run {champion} says mAP {score}, its training {world.containers.scores[champion]}"

@@ -26,6 +26,8 @@ class People:
                 self._upload(dataset, burst)
         for number in range(chance.pick("interventions", (0, 0, 1, 2))):
             self._intervene(number)
+        for number in range(chance.pick("operations", (0, 0, 2, 4, 8))):
+            self._operate(number)
 
     def _upload(self, dataset: str, burst: int) -> None:
         chance = self._world.chance
@@ -79,7 +81,7 @@ class People:
     def _intervene(self, number: int) -> None:
         """Somebody acts in the consoles of AWS."""
         world = self._world
-        what = world.chance.pick(f"intervention {number}", ("stop training", "terminate job"))
+        what = world.chance.pick(f"intervention {number}", ("stop training", "terminate job", "delete endpoint"))
         when = world.chance.between(f"intervention {number} at", 60.0, BUSY)
         name = world.chance.numbered(f"person: {what} in the console")
 
@@ -95,6 +97,11 @@ class People:
                 if going:
                     world.note(f"{name}: {going[-1]}")
                     world.sagemaker.stop_training_job({"TrainingJobName": going[-1]})
+            elif what == "delete endpoint":
+                resting = [k for k, v in world.sagemaker.endpoints.items() if v.record["EndpointStatus"] == "InService"]
+                if resting:
+                    world.note(f"{name}: {resting[0]}")
+                    world.sagemaker.delete_endpoint({"EndpointName": resting[0]})
             else:
                 jobs = [job for job in world.batch.jobs.values() if not job.ended and job.parent is None]
                 if jobs:
@@ -102,3 +109,42 @@ class People:
                     world.batch.terminate_job({"jobId": jobs[-1].id, "reason": "terminated by a person"})
 
         world.timeline.at(when, act)
+
+    def _operate(self, number: int) -> None:
+        """An operator calls the API, now and then twice."""
+        world, chance = self._world, self._world.chance
+        label = f"operation {number}"
+        what = chance.pick(label, ("promote", "promote", "rollback", "leave", "pin", "unpin", "cancel", "start", "again"))
+        dataset = chance.pick(f"{label} dataset", self.datasets)
+        name = chance.numbered(f"person: operator: {what} ({dataset})")
+
+        def act() -> None:
+            if not chance.done(name, world.timeline.now):
+                return
+            runs = sorted(run for owner, run in world.rows("RunsTable") if owner == dataset)
+            run = chance.pick(f"{label} run", runs) if runs else None
+            row = world.rows("DatasetsTable").get((dataset,), {})
+            calls: dict[str, tuple[str, str | None, dict[str, object]]] = {
+                "promote": ("/runs/{run}/promote", run, {}),
+                "rollback": ("/datasets/{dataset}/rollback", dataset, {}),
+                "leave": ("/datasets/{dataset}/rollback", dataset, {"leave": row.get("champion_run", {}).get("S")}),
+                "pin": ("/datasets/{dataset}/pin", dataset, {"pinned": True}),
+                "unpin": ("/datasets/{dataset}/pin", dataset, {"pinned": False}),
+                "cancel": ("/runs/{run}/cancel", row.get("active_run", {}).get("S") or run, {}),
+                "start": ("/datasets/{dataset}/runs", dataset, {}),
+                "again": ("/datasets/{dataset}/runs", dataset, {"snapshot_run": run}),
+            }
+            route, subject, more = calls[what]
+            if subject is None or None in more.values():
+                return
+            path = route.replace("{run}", subject).replace("{dataset}", subject)
+            world.note(f"operator: POST {path} {more or ''}")
+            for _time in range(2 if world.mishap("twice", name) else 1):
+                world.lambda_.post(
+                    path,
+                    route,
+                    {"why": f"{what} as asked", **more},
+                    lambda status, body: world.note(f"operator is told {status}: {body}"),
+                )
+
+        world.timeline.at(chance.between(f"{label} at", 100.0, BUSY), act)

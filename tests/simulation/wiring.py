@@ -67,6 +67,8 @@ class Function:
     every: float | None = None
     """Seconds between the invocations of its schedule."""
     actions: frozenset[str] = frozenset()
+    routes: frozenset[tuple[str, str]] = frozenset()
+    """Method and path of what it answers in the API."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ class _Reader:
         module, handler = told["Handler"].split(".")
         general = self._template["Globals"]["Function"]
         source = every = None
+        routes: set[tuple[str, str]] = set()
         for event in told.get("Events", {}).values():
             properties = event["Properties"]
             if event["Type"] == "SQS":
@@ -180,6 +183,8 @@ class _Reader:
                 assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
             elif event["Type"] == "Schedule":
                 every = _seconds(properties["Schedule"])
+            elif event["Type"] == "Api":
+                routes.add((properties["Method"], properties["Path"]))
         variables = {
             **general["Environment"]["Variables"],
             **told.get("Environment", {}).get("Variables", {}),
@@ -193,6 +198,7 @@ class _Reader:
             source,
             every,
             self._actions(told["Role"]["Fn::GetAtt"][0]),
+            frozenset(routes),
         )
 
     def _actions(self, role: str) -> frozenset[str]:

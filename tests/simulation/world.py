@@ -19,6 +19,7 @@ from simulation.functions import Lambda
 from simulation.people import BUSY, People
 from simulation.services.batch import Batch
 from simulation.services.bus import Bus
+from simulation.services.cloudwatch import CloudWatch
 from simulation.services.dynamodb import DynamoDb, Write
 from simulation.services.logs import Logs
 from simulation.services.s3 import S3
@@ -47,6 +48,8 @@ def parameters_of(chance: Chance) -> dict[str, Any]:
         "FollowSeconds": chance.pick("follow", (15, 60)),
         "PrepareMaxSeconds": 900,
         "TrainingMaxSeconds": 1800,
+        "EndpointBakeSeconds": chance.pick("bake", (0, 30, 300)),
+        "KeepModels": chance.pick("keep models", (1, 2, 5)),
         "DetectorImage": "nestbox" if ours else "built-in",
         "BaseNetwork": "nestbox-small" if ours else "resnet-50",
     }
@@ -70,6 +73,7 @@ class World:
         self.logs = Logs(self)
         self.batch = Batch(self, wiring.batch_attempts, wiring.batch_seconds)
         self.sagemaker = SageMaker(self)
+        self.cloudwatch = CloudWatch(self)
         self.containers = Containers(self)
         self.batch.work = self.containers.run_job
         self.sagemaker.train = self.containers.train
@@ -105,7 +109,7 @@ class World:
         datasets = self.rows("DatasetsTable").values()
         return (
             not any("unfinished" in row for row in rows)
-            and not any("pending" in row or "active_run" in row for row in datasets)
+            and not any(_UNSETTLED & row.keys() for row in datasets)
             and all(one.record["EndpointStatus"] in _RESTING for one in self.sagemaker.endpoints.values())
         )
 
@@ -186,6 +190,7 @@ class World:
                 self.champions.append((self.timeline.now, write.key[0], champion))
 
 
+_UNSETTLED = {"pending", "active_run", "wanted_run"}
 _RESTING = ("InService", "Failed", "UpdateRollbackFailed", "OutOfService")
 
 

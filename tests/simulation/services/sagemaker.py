@@ -50,6 +50,10 @@ class SageMaker:
         self.endpoints: dict[str, Described] = {}
         self.served: list[tuple[float, str, str]] = []
         """When which endpoint began to serve which configuration."""
+        self.targets: dict[str, str] = {}
+        """Endpoint to the configuration that it was last asked for."""
+        self.misuses: list[str] = []
+        """What was deleted though an endpoint used it."""
         self.train: Callable[[Record], list[str]] = lambda _record: []
         """The mAP of each epoch, as the log has it."""
 
@@ -206,8 +210,13 @@ class SageMaker:
         }
 
     def delete_model(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        self._found(self.models, request["ModelName"], "model")
-        del self.models[request["ModelName"]]
+        name = request["ModelName"]
+        self._found(self.models, name, "model")
+        del self.models[name]
+        self._world.note(f"model {name} is deleted")
+        for config in self.configs.values():
+            if any(variant["ModelName"] == name for variant in config["ProductionVariants"]):
+                self._misused(config["EndpointConfigName"], f"model {name}")
         return {}
 
     def create_endpoint_config(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,7 +240,9 @@ class SageMaker:
 
     def delete_endpoint_config(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._found(self.configs, request["EndpointConfigName"], "endpoint configuration")
-        del self.configs[request["EndpointConfigName"]]
+        name = request["EndpointConfigName"]
+        del self.configs[name]
+        self._misused(name, f"configuration {name}")
         return {}
 
     # -- endpoints
@@ -244,6 +255,7 @@ class SageMaker:
             )
         self._found(self.configs, config, "endpoint configuration")
         world = self._world
+        self.targets[name] = config
         self.endpoints[name] = Described(
             {
                 "EndpointName": name,
@@ -262,7 +274,7 @@ class SageMaker:
         name, config = request["EndpointName"], request["EndpointConfigName"]
         endpoint = self._found(self.endpoints, name, "endpoint")
         status = endpoint.record["EndpointStatus"]
-        if status != "InService":
+        if status != "InService" and not (status == "UpdateRollbackFailed" and self._stuck_takes_updates()):
             raise RefusedError(
                 "ValidationException",
                 f'Cannot update in-progress endpoint "{arn("endpoint", name)}" ({status}).',
@@ -270,6 +282,7 @@ class SageMaker:
         self._found(self.configs, config, "endpoint configuration")
         world = self._world
         endpoint.change(world.timeline.now, EndpointStatus="Updating", FailureReason=None)
+        self.targets[name] = config
         label = world.chance.numbered(f"update of {name} to {world.alias(config)}")
         self._move(name, label, lambda: self._updated(name, config, label))
         return {"EndpointArn": arn("endpoint", name)}
@@ -298,6 +311,10 @@ class SageMaker:
         took = self._world.chance.between(self._world.chance.numbered(f"deletion of {name}"), 1.0, 20.0)
         self._world.timeline.after(took, lambda: self.endpoints.pop(name, None))
         return {}
+
+    def _stuck_takes_updates(self) -> bool:
+        """AWS does not say whether an endpoint whose rollback failed can be updated, so both is tried."""
+        return self._world.chance.pick("endpoints whose rollback failed take updates", (True, False))
 
     def _move(self, name: str, label: str, then: Callable[[], None]) -> None:
         self._endpoint_event(name, label)
@@ -345,6 +362,17 @@ class SageMaker:
         )
 
     # -- shared
+
+    def _misused(self, config: str, deleted: str) -> None:
+        """docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpointConfig.html: you must not delete
+        a configuration in use by an endpoint that is live or being updated or created."""
+        for name, endpoint in self.endpoints.items():
+            moving = endpoint.record["EndpointStatus"] in _MOVING
+            if endpoint.record["EndpointConfigName"] == config or (moving and self.targets[name] == config):
+                self.misuses.append(f"{deleted} was deleted while endpoint {name} used it")
+
+    def stop_transform_job(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        raise RefusedError("ValidationException", f"Could not find requested job with name: {request['TransformJobName']}")
 
     def _found(self, resources: Mapping[str, Any], name: str, kind: str) -> Any:
         if name not in resources:
