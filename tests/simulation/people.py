@@ -20,6 +20,8 @@ class People:
     def __init__(self, world: "World") -> None:
         self._world = world
         chance = world.chance
+        self.deletions = 0
+        """How many endpoints somebody deleted by hand."""
         self.datasets = DATASETS[: chance.pick("datasets", (1, 1, 2))]
         for dataset in self.datasets:
             for burst in range(chance.pick(f"bursts of {dataset}", (2, 3, 4, 5))):
@@ -101,6 +103,7 @@ class People:
                 resting = [k for k, v in world.sagemaker.endpoints.items() if v.record["EndpointStatus"] == "InService"]
                 if resting:
                     world.note(f"{name}: {resting[0]}")
+                    self.deletions += 1
                     world.sagemaker.delete_endpoint({"EndpointName": resting[0]})
             else:
                 jobs = [job for job in world.batch.jobs.values() if not job.ended and job.parent is None]

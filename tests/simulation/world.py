@@ -79,6 +79,8 @@ class World:
         self.sagemaker.train = self.containers.train
         self.lambda_ = Lambda(self)
         self.people = People(self)
+        self.started: dict[str, float] = {}
+        """When each run started."""
         self.ended: dict[str, float] = {}
         """When each run ended."""
         self.champions: list[tuple[float, str, str | None]] = []
@@ -180,6 +182,7 @@ class World:
             state, old = (one.get("state", {}).get("S") for one in (after, before))
             if state != old and state is not None:
                 self.moves.add((old, state))
+                self.started.setdefault(write.key[1], self.timeline.now)
                 self.note(f"-> run {write.key[1]} is {state}: {_last(after)}")
             if "unfinished" in before and "unfinished" not in after:
                 self.ended[write.key[1]] = self.timeline.now

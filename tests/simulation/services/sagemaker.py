@@ -308,6 +308,7 @@ class SageMaker:
                 "ValidationException", f'Cannot update in-progress endpoint "{arn("endpoint", name)}".'
             )
         endpoint.change(self._world.timeline.now, EndpointStatus="Deleting")
+        self._endpoint_event(name, self._world.chance.numbered(f"deletion of {name}"))
         took = self._world.chance.between(self._world.chance.numbered(f"deletion of {name}"), 1.0, 20.0)
         self._world.timeline.after(took, lambda: self.endpoints.pop(name, None))
         return {}
