@@ -14,10 +14,12 @@ from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from botocore.exceptions import ClientError, ReadTimeoutError
+from moto.events.models import EventPattern
 
+from simulation.services.dynamodb import Write
 from simulation.services.sqs import Message
 from simulation.timeline import Killed, Process
-from simulation.wiring import ACCOUNT, REGION, Function
+from simulation.wiring import ACCOUNT, REGION, Function, Stream
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -142,13 +144,16 @@ class Lambda:
         self.errors: list[str] = []
         """What a function stumbled over that no fault of AWS explains."""
         for function in self._functions.values():
-            if function.source is None and function.every is None and function.name not in APIS:
+            idle = function.source is None and function.stream is None and function.every is None
+            if idle and function.name not in APIS:
                 continue
             module = load(function)
             _cool_down(module)
             _listeners[function.name].hears = lambda record, name=function.name: self._hear(name, record)  # type: ignore[misc]
             if function.source is not None:
                 self._connect(function)
+            if function.stream is not None:
+                self._follow(function, function.stream)
 
     def invoke(
         self, name: str, event: dict[str, Any], then: Callable[[Any], None] = lambda _answer: None
@@ -200,6 +205,60 @@ class Lambda:
         if world.mishap("clock jumps", label):
             self._jumps[name] = world.chance.between(f"jump {label}", -900.0, 900.0)
             world.note(f"the clock of {name} jumps by {self._jumps[name]:.0f} s")
+
+    # -- streams
+
+    def _follow(self, function: Function, stream: Stream) -> None:
+        """Hand a table's changes over in their order, each batch until it is handled or given up."""
+        world = self.world
+        patterns = [EventPattern(None, one) for one in stream.patterns]
+        shard: list[tuple[float, dict[str, Any]]] = []
+        busy = False
+
+        def on_write(write: Write) -> None:
+            if write.table == stream.table:
+                record = _change(write)
+                if any(pattern.matches_event(record) for pattern in patterns):
+                    shard.append((world.timeline.now, record))
+                    delay = world.chance.between(world.chance.numbered(f"stream to {function.name}"), 0.1, 1.0)
+                    world.timeline.after(delay, read)
+
+        def read() -> None:
+            nonlocal busy
+            if busy or not shard:
+                return
+            busy = True
+            batch = shard[: stream.batch_size]
+            attempt(batch, 0)
+
+        def attempt(batch: list[tuple[float, dict[str, Any]]], tries: int) -> None:
+            settled = False
+
+            def answered(_answer: Any) -> None:
+                nonlocal settled
+                settled = True
+                finish(batch)
+
+            def failed() -> None:
+                if settled:
+                    return
+                too_old = world.timeline.now - batch[0][0] > stream.longest_age
+                if tries >= stream.retries or too_old:
+                    finish(batch)
+                else:
+                    attempt(batch, tries + 1)
+
+            self._maybe_jump(function.name)
+            self.invoke(function.name, {"Records": [record for _at, record in batch]}, answered)
+            world.timeline.after(function.timeout + 1, failed)
+
+        def finish(batch: list[tuple[float, dict[str, Any]]]) -> None:
+            nonlocal busy
+            busy = False
+            del shard[: len(batch)]
+            read()
+
+        world.dynamodb.on_write.append(on_write)
 
     # -- schedules
 
@@ -274,6 +333,22 @@ def _explained(error: BaseException) -> bool:
             return True
         seen = getattr(seen, "cause", None) or seen.__cause__  # PynamoDB names its causes itself
     return False
+
+
+def _change(write: Write) -> dict[str, Any]:
+    name = "INSERT" if write.before is None else "REMOVE" if write.after is None else "MODIFY"
+    item = write.after or write.before or {}
+    change: dict[str, Any] = {"Keys": {key: item[key] for key in ("dataset", "run") if key in item}}
+    if write.after is not None:
+        change["NewImage"] = write.after
+    return {
+        "eventID": "1",
+        "eventName": name,
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": REGION,
+        "dynamodb": {**change, "SequenceNumber": "1", "StreamViewType": "NEW_IMAGE"},
+    }
 
 
 def _record(queue: str, message: Message) -> dict[str, Any]:

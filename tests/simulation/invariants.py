@@ -1,5 +1,6 @@
 """What must hold once everything has come to rest, whatever went wrong before."""
 
+import json
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ def broken(world: "World") -> list[str]:
         _nothing_is_promoted_twice,
         _no_worse_model_is_promoted,
         _no_job_runs_for_an_ended_run,
+        _every_end_is_announced,
     )
     return [
         f"{check.__name__.strip('_').replace('_', ' ')}: {told}" for check in checks for told in check(world)
@@ -191,9 +193,25 @@ def _no_job_runs_for_an_ended_run(world: "World") -> Iterator[str]:
     now = world.timeline.now
     world.timeline.run(now + LEFTOVER_SECONDS)
     for job in world.batch.jobs.values():
-        run = names.run_of_prepare_job(job.name)
+        run = names.run_of_prepare_job(job.name) or names.run_of_judging_job(job.name)
         if run is not None and not job.ended and job.parent is None and run in world.ended:
             yield f"Batch job {job.id} ({job.name}) goes on, though its run ended at {world.ended[run]:.0f}"
+    for name, transform in world.sagemaker.transforms.items():
+        run = names.run_of_judging_job(name)
+        if transform.record["TransformJobStatus"] in ("InProgress", "Stopping") and run in world.ended:
+            yield f"transform job {name} goes on, though its run ended at {world.ended[run]:.0f}"
     for name, training in world.sagemaker.trainings.items():
         if training.record["TrainingJobStatus"] in ("InProgress", "Stopping") and name in world.ended:
             yield f"training job {name} goes on, though its run ended at {world.ended[name]:.0f}"
+
+
+def _every_end_is_announced(world: "World") -> Iterator[str]:
+    told = {json.loads(entry["Detail"])["id"] for entry in world.bus.put}
+    written = {json.loads(json.loads(one["Message"])["default"])["id"] for one in world.sns.published}
+    for run in runs_of(world):
+        for number, step in enumerate(run.history):
+            if not has_ended(State(step.to_state)):
+                continue
+            for whom, known in (("programs", told), ("people", written)):
+                if f"{run.run}/{number}" not in known:
+                    yield f"no {whom} are told that run {run.run} is {step.to_state}"

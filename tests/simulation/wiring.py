@@ -1,6 +1,7 @@
 """What template.yaml says: functions, queues, rules, tables, permissions. The one place that reads it."""
 
 import functools
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,6 +56,25 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """The stream of a table that a function reads, as far as it passes the filters."""
+
+    table: str
+    batch_size: int
+    retries: int
+    longest_age: float
+    patterns: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A Batch job definition: attempts of one job, and seconds of one attempt."""
+
+    attempts: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Function:
     """A function: its code, its environment, what invokes it, and the actions its role allows."""
 
@@ -64,6 +84,7 @@ class Function:
     environment: dict[str, str]
     timeout: float
     source: Source | None = None
+    stream: Stream | None = None
     every: float | None = None
     """Seconds between the invocations of its schedule."""
     actions: frozenset[str] = frozenset()
@@ -90,8 +111,7 @@ class Wiring:
     tables: dict[str, Table]
     uploads_bucket: str
     artifacts_bucket: str
-    batch_attempts: int
-    batch_seconds: float
+    definitions: dict[str, Definition]
 
     def queue_at(self, url: str) -> Queue:
         """The queue with this URL."""
@@ -127,7 +147,6 @@ class _Reader:
 
     def wiring(self) -> Wiring:
         queues = {name: self._queue(name, told) for name, told in self._of_type("AWS::SQS::Queue").items()}
-        definition = self._of_type("AWS::Batch::JobDefinition")["PrepareJobDefinition"]
         return Wiring(
             functions={
                 name: self._function(name, told)
@@ -141,8 +160,13 @@ class _Reader:
             },
             uploads_bucket=self._ref("UploadsBucket"),
             artifacts_bucket=self._ref("ArtifactsBucket"),
-            batch_attempts=int(self._resolve(definition["RetryStrategy"]["Attempts"])),
-            batch_seconds=float(self._resolve(definition["Timeout"]["AttemptDurationSeconds"])),
+            definitions={
+                self._ref(name): Definition(
+                    int(self._resolve(told["RetryStrategy"]["Attempts"])),
+                    float(self._resolve(told["Timeout"]["AttemptDurationSeconds"])),
+                )
+                for name, told in self._of_type("AWS::Batch::JobDefinition").items()
+            },
         )
 
     def _of_type(self, kind: str) -> dict[str, dict[str, Any]]:
@@ -170,7 +194,7 @@ class _Reader:
     def _function(self, name: str, told: dict[str, Any]) -> Function:
         module, handler = told["Handler"].split(".")
         general = self._template["Globals"]["Function"]
-        source = every = None
+        source = every = stream = None
         routes: set[tuple[str, str]] = set()
         for event in told.get("Events", {}).values():
             properties = event["Properties"]
@@ -181,6 +205,14 @@ class _Reader:
                     float(properties.get("MaximumBatchingWindowInSeconds", 0)),
                 )
                 assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
+            elif event["Type"] == "DynamoDB":
+                stream = Stream(
+                    self._ref(properties["Stream"]["Fn::GetAtt"][0]),
+                    int(properties["BatchSize"]),
+                    int(properties["MaximumRetryAttempts"]),
+                    float(properties["MaximumRecordAgeInSeconds"]),
+                    [json.loads(one["Pattern"]) for one in properties["FilterCriteria"]["Filters"]],
+                )
             elif event["Type"] == "Schedule":
                 every = _seconds(properties["Schedule"])
             elif event["Type"] == "Api":
@@ -196,6 +228,7 @@ class _Reader:
             {key: str(self._resolve(value)) for key, value in variables.items()},
             float(told.get("Timeout", general["Timeout"])),
             source,
+            stream,
             every,
             self._actions(told["Role"]["Fn::GetAtt"][0]),
             frozenset(routes),

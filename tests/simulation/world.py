@@ -24,6 +24,7 @@ from simulation.services.dynamodb import DynamoDb, Write
 from simulation.services.logs import Logs
 from simulation.services.s3 import S3
 from simulation.services.sagemaker import SageMaker
+from simulation.services.sns import Sns
 from simulation.services.sqs import Sqs
 from simulation.timeline import Timeline, current_process
 from simulation.wiring import read_wiring
@@ -71,9 +72,10 @@ class World:
         self.bus = self.events = Bus(self, wiring.rules)
         self.s3 = S3(self, [wiring.uploads_bucket, wiring.artifacts_bucket], [wiring.uploads_bucket])
         self.logs = Logs(self)
-        self.batch = Batch(self, wiring.batch_attempts, wiring.batch_seconds)
+        self.batch = Batch(self, wiring.definitions)
         self.sagemaker = SageMaker(self)
         self.cloudwatch = CloudWatch(self)
+        self.sns = Sns()
         self.containers = Containers(self)
         self.batch.work = self.containers.run_job
         self.sagemaker.train = self.containers.train
@@ -110,7 +112,7 @@ class World:
         rows = self.rows("RunsTable").values()
         datasets = self.rows("DatasetsTable").values()
         return (
-            not any("unfinished" in row for row in rows)
+            not any({"unfinished", "unannounced"} & row.keys() for row in rows)
             and not any(_UNSETTLED & row.keys() for row in datasets)
             and all(one.record["EndpointStatus"] in _RESTING for one in self.sagemaker.endpoints.values())
         )

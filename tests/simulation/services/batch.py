@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from simulation.services.refusal import RefusedError, only
+from simulation.wiring import Definition
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -40,10 +41,9 @@ class Job:
 class Batch:
     """One account's jobs. ``work`` does what a job's container does: it returns an exit code and a last line."""
 
-    def __init__(self, world: "World", attempts: int, seconds: float) -> None:
+    def __init__(self, world: "World", definitions: Mapping[str, Definition]) -> None:
         self._world = world
-        self._attempts = attempts
-        self._seconds = seconds
+        self._definitions = definitions
         self.jobs: dict[str, Job] = {}
         self.work: Callable[[Job], tuple[int, str]] = lambda _job: (0, "done")
 
@@ -68,6 +68,8 @@ class Batch:
         job = Job(f"job-{number}", request["jobName"], dict(request), now, now)
         if world.mishap("listing lags", f"of Batch job {world.alias(job.name)} {job.id}"):
             job.listed_at = now + world.chance.between(f"listed {job.id}", 1.0, 40.0)
+        if request["jobDefinition"] not in self._definitions:
+            raise RefusedError("ClientException", f"JobDefinition {request['jobDefinition']} not found")
         for other in request.get("dependsOn", []):
             if other["jobId"] not in self.jobs:
                 raise RefusedError("ClientException", f"Job {other['jobId']} does not exist")
@@ -102,7 +104,12 @@ class Batch:
             [wanted] = request["filters"]
             if wanted["name"] != "JOB_NAME":
                 raise NotImplementedError(f"filter {wanted['name']}")
-            found = [job for job in known if job.parent is None and job.name in wanted["values"]]
+            queue = request["jobQueue"]
+            found = [
+                job
+                for job in known
+                if job.parent is None and job.name in wanted["values"] and job.request["jobQueue"] == queue
+            ]
         else:
             status = request.get("jobStatus", "RUNNING")
             found = [job for job in known if job.parent is None and job.status == status]
@@ -133,6 +140,9 @@ class Batch:
     def fail(self, job: Job, reason: str) -> None:
         """End a job that has not ended, as a failure."""
         self._end(job, "FAILED", reason)
+
+    def _definition(self, job: Job) -> Definition:
+        return self._definitions[job.request["jobDefinition"]]
 
     def _terminated(self, job: Job, reason: str) -> None:
         for child in job.children:
@@ -176,7 +186,8 @@ class Batch:
             world.timeline.after(took / 2, lambda: self._again(job, "Host EC2 was terminated", 137))
         elif world.mishap("job hangs", label):
             world.timeline.after(
-                self._seconds, lambda: self._end(job, "FAILED", "Job attempt duration exceeded timeout")
+                self._definition(job).seconds,
+                lambda: self._end(job, "FAILED", "Job attempt duration exceeded timeout")
             )
         else:
             world.timeline.after(took, lambda: self._finish(job, label))
@@ -199,7 +210,7 @@ class Batch:
     def _again(self, job: Job, reason: str, code: int) -> None:
         if job.ended:
             return
-        if job.attempts < self._attempts and code != 2:
+        if job.attempts < self._definition(job).attempts and code != 2:
             self._start(job)
         else:
             self._end(job, "FAILED", reason, code)

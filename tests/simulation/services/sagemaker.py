@@ -45,6 +45,7 @@ class SageMaker:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.trainings: dict[str, Described] = {}
+        self.transforms: dict[str, Described] = {}
         self.models: dict[str, Record] = {}
         self.configs: dict[str, Record] = {}
         self.endpoints: dict[str, Described] = {}
@@ -184,6 +185,66 @@ class SageMaker:
                 "SecondaryStatus": record["SecondaryStatus"],
             },
             f"of training job {self._world.alias(name)} {status}",
+            best_effort=True,
+        )
+
+    # -- batch transform
+
+    def create_transform_job(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        world, name = self._world, request["TransformJobName"]
+        if name in self.transforms:
+            raise RefusedError("ResourceInUse", "Job name must be unique within an AWS account and region")
+        self._found(self.models, request["ModelName"], "model")
+        self.transforms[name] = Described(
+            {
+                **{key: value for key, value in request.items() if key != "Tags"},
+                "TransformJobArn": arn("transform-job", name),
+                "TransformJobStatus": "InProgress",
+                "CreationTime": world.timeline.moment,
+            }
+        )
+        label = f"transform {world.alias(name)}"
+        took = world.chance.between(f"{label} takes", 10.0, 90.0)
+        if world.mishap("job hangs", label):
+            # SageMaker gives a transform job no time limit of its own choosing.
+            took = 3 * 3600.0
+        reason = "ClientError: the container did not answer" if world.mishap("job fails", label) else None
+        status = "Failed" if reason else "Completed"
+        world.timeline.after(took, lambda: self._end_transform(name, status, reason))
+        return {"TransformJobArn": arn("transform-job", name)}
+
+    def describe_transform_job(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        name = request["TransformJobName"]
+        if name not in self.transforms:
+            raise RefusedError("ValidationException", f"Could not find requested job with name: {name}")
+        return dict(self._seen(self.transforms[name], name))
+
+    def stop_transform_job(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        name = request["TransformJobName"]
+        job = self.transforms.get(name)
+        if job is None:
+            raise RefusedError("ValidationException", f"Could not find requested job with name: {name}")
+        status = job.record["TransformJobStatus"]
+        if status != "InProgress":
+            raise RefusedError("ValidationException", f"The request was rejected because the transform job is in status {status}.")
+        job.change(self._world.timeline.now, TransformJobStatus="Stopping")
+        took = self._world.chance.between(f"{self._world.alias(name)} stops", 1.0, 60.0)
+        self._world.timeline.after(took, lambda: self._end_transform(name, "Stopped", None))
+        return {}
+
+    def _end_transform(self, name: str, status: str, reason: str | None) -> None:
+        job, world = self.transforms[name], self._world
+        if job.record["TransformJobStatus"] not in ("InProgress", "Stopping"):
+            return
+        job.change(world.timeline.now, TransformJobStatus=status, FailureReason=reason)
+        world.note(f"transform job {name} is {status}")
+        if status == "Completed":
+            world.write(f"{job.record['TransformOutput']['S3OutputPath']}done", job.record["ModelName"].encode())
+        world.bus.emit(
+            "aws.sagemaker",
+            "SageMaker Transform Job State Change",
+            {"TransformJobName": name, "TransformJobStatus": status},
+            f"of transform job {world.alias(name)} {status}",
             best_effort=True,
         )
 
@@ -371,9 +432,6 @@ class SageMaker:
             moving = endpoint.record["EndpointStatus"] in _MOVING
             if endpoint.record["EndpointConfigName"] == config or (moving and self.targets[name] == config):
                 self.misuses.append(f"{deleted} was deleted while endpoint {name} used it")
-
-    def stop_transform_job(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        raise RefusedError("ValidationException", f"Could not find requested job with name: {request['TransformJobName']}")
 
     def _found(self, resources: Mapping[str, Any], name: str, kind: str) -> Any:
         if name not in resources:
