@@ -176,15 +176,16 @@ def _no_worse_model_is_promoted(world: "World") -> Iterator[str]:
         wish = next(step for step in reversed(run.history) if step.to_state == State.DEPLOYING)
         if wish.by != "judge":
             continue
-        score = float(run.best_map) if run.best_map is not None else math.nan
-        if not any(math.isclose(score, true, abs_tol=1e-6) for true in world.containers.scores[champion]):
-            yield f"run {champion} says mAP {score}, its training {world.containers.scores[champion]}"
+        logged = float(run.best_map) if run.best_map is not None else math.nan
+        if not any(math.isclose(logged, true, abs_tol=1e-6) for true in world.containers.scores[champion]):
+            yield f"run {champion} says mAP {logged}, its training {world.containers.scores[champion]}"
+        score = world.containers.true_score(champion, champion)
         gate = run.gate.as_dict() if run.gate is not None else {}
-        if not score >= gate.get("min_map", 0.0):
-            yield f"run {champion} with mAP {score} was promoted, though min_map is {gate.get('min_map')}"
-        if old is not None and runs[old].best_map is not None:
-            gain = score - float(runs[old].best_map)
-            least = gate.get("min_improvement", 0.0)
+        if score is None or score < gate.get("min_map", 0.0):
+            yield f"run {champion} with mAP {score} was promoted, min_map is {gate.get('min_map')}"
+        rival = world.containers.true_score(old, champion) if old is not None else None
+        if score is not None and rival is not None:
+            gain, least = score - rival, gate.get("min_improvement", 0.0)
             if gain < least - 1e-6 or (least == 0 and gain <= 0):
                 yield f"run {champion} replaced {old} with a gain of {gain:+.4f}, at least {least} was asked for"
 
