@@ -21,12 +21,13 @@ def ended() -> list[Ended]:
 
 
 @pytest.fixture
-def _aws() -> Iterator[None]:
+def aws() -> Iterator[None]:
+    """The world that nestbox talks to."""
     with simulated_aws():
         yield
 
 
-def test_every_schedule_keeps_all_promises(ended: list[Ended], _aws: None) -> None:
+def test_every_schedule_keeps_all_promises(ended: list[Ended], aws: None) -> None:
     broken = sorted(one.seed for one in ended if one.broken)
     assert not broken, f"seeds {broken} break promises\n\n{tell(broken[0], judge(broken[0]))}"
 
@@ -44,13 +45,13 @@ UNREACHED: set[tuple[str, str]] = set()
 """Moves that no fault and no person of these schedules brings about."""
 
 
-def test_a_seed_is_always_the_same_schedule(_aws: None) -> None:
+def test_a_seed_is_always_the_same_schedule(aws: None) -> None:
     first, second = play(3), play(3)
     assert first.log == second.log
     assert first.chance.incidents == second.chance.incidents
 
 
-def test_a_broken_promise_is_told_in_few_incidents(_aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_promise_is_told_in_few_incidents(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     # Runs that end no longer free their dataset's next uploads: the first schedule in which it matters.
     monkeypatch.setattr("nestbox.rows.datasets.disarm", lambda row: None)
     first = next(outcome for seed in SEEDS if (outcome := judge(seed)).broken)
