@@ -369,7 +369,9 @@ class SageMaker:
                 "ValidationException", f'Cannot update in-progress endpoint "{arn("endpoint", name)}".'
             )
         endpoint.change(self._world.timeline.now, EndpointStatus="Deleting")
-        self._endpoint_event(name, self._world.chance.numbered(f"deletion of {name}"))
+        # Nobody but this event tells of an endpoint that a person deletes; where it is lost as well, the champion
+        # serves again with the next run or the next promotion.
+        self._endpoint_event(name, self._world.chance.numbered(f"deletion of {name}"), best_effort=False)
         took = self._world.chance.between(self._world.chance.numbered(f"deletion of {name}"), 1.0, 20.0)
         self._world.timeline.after(took, lambda: self.endpoints.pop(name, None))
         return {}
@@ -412,7 +414,7 @@ class SageMaker:
         self._world.note(f"endpoint {name} is {record['EndpointStatus']} on {record['EndpointConfigName']}")
         self._endpoint_event(name, label)
 
-    def _endpoint_event(self, name: str, label: str) -> None:
+    def _endpoint_event(self, name: str, label: str, *, best_effort: bool = True) -> None:
         status = self.endpoints[name].record["EndpointStatus"]
         spelled = "".join(f"_{c}" if c.isupper() else c for c in status).strip("_").upper()
         self._world.bus.emit(
@@ -420,7 +422,7 @@ class SageMaker:
             "SageMaker Endpoint State Change",
             {"EndpointName": name, "EndpointStatus": spelled},
             f"of {label} {spelled}",
-            best_effort=True,
+            best_effort=best_effort,
         )
 
     # -- shared
