@@ -21,9 +21,9 @@ def main() -> int:
     options = parser.parse_args()
     if options.story is not None:
         return story(options.story)
-    begun, bad, done = time.monotonic(), [], 0
-    for ended in play_all(range(options.first, options.first + options.seeds), options.processes):
-        done += 1
+    begun, bad = time.monotonic(), []
+    seeds = range(options.first, options.first + options.seeds)
+    for done, ended in enumerate(play_all(seeds, options.processes), 1):
         if ended.broken:
             bad.append(ended.seed)
             print(f"seed {ended.seed}: {ended.broken[0].splitlines()[-1][:300]}", flush=True)

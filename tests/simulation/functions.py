@@ -127,7 +127,7 @@ class Invocation:
             answer = handler(self._event, context)
         except Killed:
             return
-        except Exception as error:  # what a function does not catch is Lambda's to record
+        except Exception as error:  # noqa: BLE001  (what a function does not catch is Lambda's to record)
             self._lambda.stumbled(self.function.name, error)
             return
         self._then(answer)
@@ -220,7 +220,9 @@ class Lambda:
                 record = _change(write)
                 if any(pattern.matches_event(record) for pattern in patterns):
                     shard.append((world.timeline.now, record))
-                    delay = world.chance.between(world.chance.numbered(f"stream to {function.name}"), 0.1, 1.0)
+                    delay = world.chance.between(
+                        world.chance.numbered(f"stream to {function.name}"), 0.1, 1.0
+                    )
                     world.timeline.after(delay, read)
 
         def read() -> None:

@@ -106,9 +106,9 @@ def _strays_are_told(world: "World") -> Iterator[str]:
     told = {notice.file for notice in (datasets_of(world).get("_rejected") or DatasetRow("_")).defects or []}
     for key in world.s3.buckets[world.wiring.uploads_bucket]:
         folder = bucket_layout.folder_of_upload(key)
-        if folder is None or not names.is_dataset_name(folder):
-            if not any(key.startswith(one) or one == "/" for one in told):
-                yield f"{key} belongs to no dataset and nobody is told"
+        stray = folder is None or not names.is_dataset_name(folder)
+        if stray and not any(key.startswith(one) or one == "/" for one in told):
+            yield f"{key} belongs to no dataset and nobody is told"
 
 
 def _history_is_possible(world: "World") -> Iterator[str]:
@@ -134,7 +134,8 @@ def _one_champion_that_serves(world: "World") -> Iterator[str]:
             yield f"{row.wanted_run} is on its way in for ever"
         if row.champion_run is None:
             if endpoint is not None and endpoint.record["EndpointStatus"] == "InService":
-                yield f"endpoint of {name} serves {endpoint.record['EndpointConfigName']}, and there is no champion"
+                serving = endpoint.record["EndpointConfigName"]
+                yield f"endpoint of {name} serves {serving}, and there is no champion"
             continue
         champion = runs[row.champion_run]
         if champion.state == State.FAILED and champion.failure is not None:
@@ -161,7 +162,7 @@ def _nothing_is_promoted_twice(world: "World") -> Iterator[str]:
             yield f"run {run.run} was promoted by its verdict {judged} times"
         served = sum(1 for _at, _name, config in world.sagemaker.served if config == run.run)
         if served > len(promotions) + world.people.deletions:
-            yield f"the endpoint was moved to {run.run} {served} times, it was promoted {len(promotions)} times"
+            yield f"the endpoint was moved to {run.run} {served} times for {len(promotions)} promotions"
     yield from world.sagemaker.misuses
 
 
@@ -187,7 +188,7 @@ def _no_worse_model_is_promoted(world: "World") -> Iterator[str]:
         if score is not None and rival is not None:
             gain, least = score - rival, gate.get("min_improvement", 0.0)
             if gain < least - 1e-6 or (least == 0 and gain <= 0):
-                yield f"run {champion} replaced {old} with a gain of {gain:+.4f}, at least {least} was asked for"
+                yield f"run {champion} replaced {old} with a gain of {gain:+.4f}, {least} is the least"
 
 
 def _no_job_runs_for_an_ended_run(world: "World") -> Iterator[str]:

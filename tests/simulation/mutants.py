@@ -1,7 +1,8 @@
 """Guards and conditions taken out one at a time: which test notices?
 
-``python -m simulation.mutants`` goes through steps/, rows/ and rules/ of the layer and writes ``mutants.tsv``:
-every mutant with what catches it. Each runs in a fork of a process that has imported everything but Nestbox.
+``python -m simulation.mutants`` goes through steps/, rows/ and rules/ of the layer and writes
+``mutants.tsv``: every mutant with what catches it. Each runs in a fork of a
+process that has imported everything but Nestbox.
 """
 
 import argparse
@@ -186,7 +187,7 @@ def _be_mutant(mutant: Mutant, seeds: Sequence[int], tests: Sequence[str], answe
     """Never returns."""
     told = "it cannot be imported"
     try:
-        with open(os.devnull, "w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
         sys.meta_path.insert(0, _Finder(mutant))
@@ -256,7 +257,10 @@ def read_table() -> dict[tuple[str, str, str], str]:
 
 def write_table(caught: dict[tuple[str, str, str], str]) -> None:
     """Write the table, for people and for the tests."""
-    lines = ["module\tfunction\tchange\tcaught by", *("\t".join([*key, by]) for key, by in sorted(caught.items()))]
+    lines = [
+        "module\tfunction\tchange\tcaught by",
+        *("\t".join([*key, by]) for key, by in sorted(caught.items())),
+    ]
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -83,7 +83,9 @@ class People:
     def _intervene(self, number: int) -> None:
         """Somebody acts in the consoles of AWS."""
         world = self._world
-        what = world.chance.pick(f"intervention {number}", ("stop training", "terminate job", "delete endpoint"))
+        what = world.chance.pick(
+            f"intervention {number}", ("stop training", "terminate job", "delete endpoint")
+        )
         when = world.chance.between(f"intervention {number} at", 60.0, BUSY)
         name = world.chance.numbered(f"person: {what} in the console")
 
@@ -100,7 +102,11 @@ class People:
                     world.note(f"{name}: {going[-1]}")
                     world.sagemaker.stop_training_job({"TrainingJobName": going[-1]})
             elif what == "delete endpoint":
-                resting = [k for k, v in world.sagemaker.endpoints.items() if v.record["EndpointStatus"] == "InService"]
+                resting = [
+                    k
+                    for k, v in world.sagemaker.endpoints.items()
+                    if v.record["EndpointStatus"] == "InService"
+                ]
                 if resting:
                     world.note(f"{name}: {resting[0]}")
                     self.deletions += 1
@@ -117,7 +123,9 @@ class People:
         """An operator calls the API, now and then twice."""
         world, chance = self._world, self._world.chance
         label = f"operation {number}"
-        what = chance.pick(label, ("promote", "promote", "rollback", "leave", "pin", "unpin", "cancel", "start", "again"))
+        what = chance.pick(
+            label, ("promote", "promote", "rollback", "leave", "pin", "unpin", "cancel", "start", "again")
+        )
         dataset = chance.pick(f"{label} dataset", self.datasets)
         name = chance.numbered(f"person: operator: {what} ({dataset})")
 
@@ -130,7 +138,11 @@ class People:
             calls: dict[str, tuple[str, str | None, dict[str, object]]] = {
                 "promote": ("/runs/{run}/promote", run, {}),
                 "rollback": ("/datasets/{dataset}/rollback", dataset, {}),
-                "leave": ("/datasets/{dataset}/rollback", dataset, {"leave": row.get("champion_run", {}).get("S")}),
+                "leave": (
+                    "/datasets/{dataset}/rollback",
+                    dataset,
+                    {"leave": row.get("champion_run", {}).get("S")},
+                ),
                 "pin": ("/datasets/{dataset}/pin", dataset, {"pinned": True}),
                 "unpin": ("/datasets/{dataset}/pin", dataset, {"pinned": False}),
                 "cancel": ("/runs/{run}/cancel", row.get("active_run", {}).get("S") or run, {}),

@@ -46,11 +46,11 @@ def shrink(seed: int, first: Outcome, *, most: int = 400) -> tuple[frozenset[str
 
 def tell(seed: int, first: Outcome, shrinker: Callable[..., tuple[frozenset[str], Outcome]] = shrink) -> str:
     """The smallest story, as text."""
-    without, outcome = shrinker(seed, first)
+    _without, outcome = shrinker(seed, first)
     world = outcome.world
+    many, few = len(first.world.chance.incidents), len(world.chance.incidents)
     lines = [
-        f"seed {seed} breaks a promise; of its {len(first.world.chance.incidents)} incidents "
-        f"{len(world.chance.incidents)} are enough:",
+        f"seed {seed} breaks a promise; of its {many} incidents {few} are enough:",
         *(f"  {_clock(one.at)}  {world.alias(one.name)}" for one in world.chance.incidents),
         "",
         "what happened:",

@@ -1,4 +1,4 @@
-"""Guards of the steps that are taken out are noticed (a dozen of those in mutants.tsv; all: ``make mutate``)."""
+"""Guards of the steps that are taken out are noticed: a dozen of mutants.tsv (all: ``make mutate``)."""
 
 import json
 import os
@@ -40,7 +40,9 @@ def test_guards_that_are_taken_out_are_noticed() -> None:
         check=True,
     )
     unnoticed = [one for one in json.loads(told.stdout) if one[3] is None]
-    assert not unnoticed, f"nothing notices {unnoticed}: the code has changed, or `make mutate` finds another seed"
+    assert not unnoticed, (
+        f"nothing notices {unnoticed}: the code has changed, or `make mutate` finds another seed"
+    )
 
 
 def test_the_table_hides_no_survivor() -> None:

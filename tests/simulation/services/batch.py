@@ -39,7 +39,7 @@ class Job:
 
 
 class Batch:
-    """One account's jobs. ``work`` does what a job's container does: it returns an exit code and a last line."""
+    """One account's jobs. ``work`` does what a job's container does: exit code and last line of its log."""
 
     def __init__(self, world: "World", definitions: Mapping[str, Definition]) -> None:
         self._world = world
@@ -187,7 +187,7 @@ class Batch:
         elif world.mishap("job hangs", label):
             world.timeline.after(
                 self._definition(job).seconds,
-                lambda: self._end(job, "FAILED", "Job attempt duration exceeded timeout")
+                lambda: self._end(job, "FAILED", "Job attempt duration exceeded timeout"),
             )
         else:
             world.timeline.after(took, lambda: self._finish(job, label))

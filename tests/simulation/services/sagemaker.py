@@ -40,7 +40,7 @@ class Described:
 
 
 class SageMaker:
-    """One account's resources. ``train`` says what a training container does: score by epoch, or a failure."""
+    """One account's resources. ``train`` does what a training container does."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
@@ -226,7 +226,10 @@ class SageMaker:
             raise RefusedError("ValidationException", f"Could not find requested job with name: {name}")
         status = job.record["TransformJobStatus"]
         if status != "InProgress":
-            raise RefusedError("ValidationException", f"The request was rejected because the transform job is in status {status}.")
+            raise RefusedError(
+                "ValidationException",
+                f"The request was rejected because the transform job is in status {status}.",
+            )
         job.change(self._world.timeline.now, TransformJobStatus="Stopping")
         took = self._world.chance.between(f"{self._world.alias(name)} stops", 1.0, 60.0)
         self._world.timeline.after(took, lambda: self._end_transform(name, "Stopped", None))
@@ -239,7 +242,9 @@ class SageMaker:
         job.change(world.timeline.now, TransformJobStatus=status, FailureReason=reason)
         world.note(f"transform job {name} is {status}")
         if status == "Completed":
-            world.write(f"{job.record['TransformOutput']['S3OutputPath']}done", job.record["ModelName"].encode())
+            world.write(
+                f"{job.record['TransformOutput']['S3OutputPath']}done", job.record["ModelName"].encode()
+            )
         world.bus.emit(
             "aws.sagemaker",
             "SageMaker Transform Job State Change",
@@ -369,8 +374,8 @@ class SageMaker:
                 "ValidationException", f'Cannot update in-progress endpoint "{arn("endpoint", name)}".'
             )
         endpoint.change(self._world.timeline.now, EndpointStatus="Deleting")
-        # Nobody but this event tells of an endpoint that a person deletes; where it is lost as well, the champion
-        # serves again with the next run or the next promotion.
+        # Nobody but this event tells of an endpoint that a person deletes; where it is lost as well, the
+        # champion serves again with the next run or the next promotion.
         self._endpoint_event(name, self._world.chance.numbered(f"deletion of {name}"), best_effort=False)
         took = self._world.chance.between(self._world.chance.numbered(f"deletion of {name}"), 1.0, 20.0)
         self._world.timeline.after(took, lambda: self.endpoints.pop(name, None))
@@ -428,8 +433,11 @@ class SageMaker:
     # -- shared
 
     def _misused(self, config: str, deleted: str) -> None:
-        """docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpointConfig.html: you must not delete
-        a configuration in use by an endpoint that is live or being updated or created."""
+        """Note the deletion of what an endpoint uses.
+
+        Of a configuration that is live or being deployed AWS says that you must not:
+        docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpointConfig.html
+        """
         for name, endpoint in self.endpoints.items():
             moving = endpoint.record["EndpointStatus"] in _MOVING
             if endpoint.record["EndpointConfigName"] == config or (moving and self.targets[name] == config):
