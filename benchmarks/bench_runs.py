@@ -105,7 +105,9 @@ def gaps_of(row: RunRow, batch: Any, sagemaker: Any) -> Gaps | None:
     served = row.state == "SERVED"
     if not jobs or (served and endpoint["EndpointConfigName"] != names.endpoint_config_name(row.run)):
         return None
-    asked = timestamps.from_text(row.endpoint_asked_at) if served else ended
+    # Asking follows the verdict in the same second, and what became of it is forgotten once it serves.
+    deploying = next((step.at for step in reversed(row.history) if step.to_state == "DEPLOYING"), None)
+    asked = timestamps.from_text(deploying) if served and deploying else ended
     return Gaps(
         row.run,
         _seconds(timestamps.from_text(row.created_at), timestamps.from_milliseconds(jobs[0]["createdAt"])),

@@ -121,7 +121,11 @@ def run_rollback(options: argparse.Namespace) -> int:
     done = _act(lambda: _actions(stack).rollback(options.target, operator, leave=leave))
     # Its history as it was: what the write above appended is news.
     before = _before(done)
-    hint = f"the next run that passes the gate is promoted; to prevent it: nestbox pin {options.target}"
+    hint = (
+        ""
+        if dataset.pinned
+        else f"the next run that passes the gate is promoted; to prevent it: nestbox pin {options.target}"
+    )
     return _show(stack, options, done, before=before, hint=hint)
 
 

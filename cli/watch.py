@@ -301,7 +301,8 @@ def _epoch_record(epoch: Epoch) -> dict[str, Any]:
 
 
 def _show_end(out: Console, run: RunRow, known_steps: int = 0) -> None:
-    began = run.history[min(known_steps, len(run.history) - 1)].at
+    first_news = run.history[known_steps] if known_steps < len(run.history) - 1 else None
+    began = first_news.at if first_news is not None else run.created_at
     took = (timestamps.from_text(run.updated_at) - timestamps.from_text(began)).total_seconds()
     state = State(run.state)
     out.print(f"{coloured(run.state)} after {duration(took)}: {escape(why(run))}", soft_wrap=True)

@@ -16,6 +16,7 @@ def install() -> None:
     take_loopback_for_secure()
     name_the_metric_namespace()
     name_the_log_stream()
+    name_the_alarms()
 
 
 def take_loopback_for_secure() -> None:
@@ -81,3 +82,35 @@ def name_the_log_stream() -> None:
 
     iam_actions.extract_resource_arn = extract_resource_arn
     iam_actions.logs_service_context = logs_service_context
+
+
+def name_the_alarms() -> None:
+    """Calls that name several alarms are matched against no alarm, so a role that may touch some may none.
+
+    AWS matches every alarm that is named; this matches the first.
+    """
+    extract = iam_actions.extract_resource_arn
+
+    def extract_resource_arn(
+        service: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        params: Mapping[str, Any],
+        region: str,
+        account: str,
+    ) -> str:
+        arn: str = extract(service, method, path, headers, body, params, region, account)
+        alarm = first_alarm(body) if service == "monitoring" and arn == "*" else None
+        return f"arn:aws:cloudwatch:{region}:{account}:alarm:{alarm}" if alarm else arn
+
+    iam_actions.extract_resource_arn = extract_resource_arn
+
+
+def first_alarm(body: bytes) -> str | None:
+    """The first of the alarms that a request names, in JSON or as a query; None where it names none."""
+    if body[:1] != b"{":
+        return parse_qs(body.decode(errors="replace")).get("AlarmNames.member.1", [None])[0]
+    names = json.loads(body).get("AlarmNames") or [None]
+    return names[0] if isinstance(names[0], str) else None

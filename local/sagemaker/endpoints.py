@@ -100,6 +100,10 @@ class Endpoints:
             deployment = request.get("DeploymentConfig")
             if request.get("RetainDeploymentConfig"):
                 deployment = endpoint.record.get("LastDeploymentConfig")
+            if deployment and endpoint.serving is not None:
+                _check_variants(endpoint.serving, config)
+                with self._scope.pinned():
+                    _check_alarms(deployment)
             endpoint.record["LastDeploymentConfig"] = deployment
             endpoint.record.pop("FailureReason", None)
             self._enter(endpoint, "Updating")
@@ -364,6 +368,24 @@ def _fraction(size: Mapping[str, Any], old: Fleet) -> float:
         return float(size["Value"]) / 100
     instances = sum(int(c.variant.get("InitialInstanceCount", 1)) for c in old.containers)
     return min(1.0, float(size["Value"]) / max(1, instances))
+
+
+def _check_variants(old: Fleet, config: Mapping[str, Any]) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html"""
+    before = {container.name for container in old.containers}
+    after = {str(variant["VariantName"]) for variant in config["ProductionVariants"]}
+    if before != after:
+        refuse(
+            f"A DeploymentConfig needs the same variant names in both configurations: {sorted(before)} "
+            f"are in service, {sorted(after)} are in {config['EndpointConfigName']}"
+        )
+
+
+def _check_alarms(deployment: Mapping[str, Any]) -> None:
+    alarms = (deployment.get("AutoRollbackConfiguration") or {}).get("Alarms", [])
+    missing = [alarm["AlarmName"] for alarm in alarms if _alarm_state(alarm["AlarmName"]) is None]
+    if missing:
+        refuse(f"Could not find the CloudWatch alarms {missing} of the AutoRollbackConfiguration")
 
 
 def _check_deployment(deployment: Mapping[str, Any] | None) -> None:

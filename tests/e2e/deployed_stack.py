@@ -138,6 +138,13 @@ class System:
         assert done.returncode == 0, done.stderr
         return str(json.loads(done.stdout)["token"])
 
+    def nestbox(self, *arguments: str) -> int:
+        """Run a command of the CLI against this stack; returns its exit code."""
+        command = [sys.executable, "-m", "cli.main", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
+        print(done.stdout, done.stderr)
+        return done.returncode
+
     @property
     def environment(self) -> dict[str, str]:
         """For commands a person would run against this stack."""

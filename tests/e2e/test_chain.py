@@ -187,6 +187,36 @@ def test_a_worse_model_is_rejected_and_uploads_during_a_run_start_the_next_one_o
     assert len(system.runs(DATASET)) == 3, "one next run, not two"
 
 
+def test_an_operator_promotes_it_all_the_same_and_rolls_back_in_one_command(
+    system: System, first: dict
+) -> None:
+    second = system.runs(DATASET)[1]
+    rejected_because = second["decision"]["reason"]
+    assert system.nestbox("promote", second["run"], "--why", "we need the jays") == 0
+    assert system.champion_config(DATASET) == second["run"]
+    assert system.nestbox("rollback", DATASET, "--why", "worse, as the gate said") == 0
+    assert system.champion_config(DATASET) == first["run"]
+
+    history = [(step["to"], step["by"], step["why"]) for step in system.runs(DATASET)[1]["history"][3:]]
+    assert [state for state, _, _ in history] == ["REJECTED", "DEPLOYING", "SERVED"]
+    assert history[0] == ("REJECTED", "judge", rejected_because)
+    assert history[1][2] == "we need the jays"
+    logbook = system.row(DATASET)["champions"]
+    assert [(reign["run"], reign.get("back_from")) for reign in logbook] == [
+        (first["run"], None),
+        (second["run"], None),
+        (first["run"], second["run"]),
+    ]
+    assert logbook[2]["why"] == "worse, as the gate said"
+
+    assert system.nestbox("rollback", DATASET) == 1, "nothing served before the first"
+    token = system.make_token("operate")
+    path = f"/runs/{first['run']}/promote"
+    again = system.call("POST", path, Authorization=f"Bearer {token}")
+    assert (again.status, again.json["changed"]) == (202, False)
+    assert system.call("POST", path, Authorization=f"Bearer {system.token}").status == 403
+
+
 def test_a_better_model_takes_over_without_an_error_in_between(
     system: System, first: dict, sample: Path
 ) -> None:

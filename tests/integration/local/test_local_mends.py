@@ -328,6 +328,30 @@ class TestPolicyConditions:
         with pytest.raises(ClientError, match="not authorized"):
             cloudwatch.put_metric_data(Namespace="Other", MetricData=data)
 
+    def test_alarms_are_allowed_by_name(self, aws: Any, named: Any) -> None:
+        mine = named("mine")
+        allow = {
+            "Effect": "Allow",
+            "Action": ["cloudwatch:PutMetricAlarm", "cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms"],
+            "Resource": f"arn:aws:cloudwatch:us-east-1:000000000000:alarm:{mine}-*",
+        }
+        cloudwatch = aws.client("cloudwatch", aws.user(allow))
+        cloudwatch.put_metric_alarm(
+            AlarmName=f"{mine}-errors",
+            Namespace="n",
+            MetricName="m",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1.0,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+        names = [f"{mine}-errors", f"{mine}-latency"]
+        assert len(cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]) == 1
+        cloudwatch.delete_alarms(AlarmNames=names)
+        with pytest.raises(ClientError, match="not authorized"):
+            cloudwatch.delete_alarms(AlarmNames=["another"])
+
     def test_log_groups_are_allowed_by_the_arn_with_a_star(self, aws: Any, named: Any) -> None:
         group = named("group")
         logs = aws.client("logs")

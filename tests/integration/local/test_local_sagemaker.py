@@ -92,14 +92,14 @@ def model_data(aws: Any, bucket: str, named: Any) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def configured(sagemaker: Any, role: str, model_data: Any, named: Any) -> Callable[..., str]:
-    """Makes a model and an endpoint configuration, both named after the variant."""
+    """Makes a model and an endpoint configuration of one name, which is the variant's too unless given."""
 
-    def make(**model: str) -> str:
+    def make(variant_name: str = "", **model: str) -> str:
         name: str = named("run")
         container = {"Image": IMAGE, "ModelDataUrl": model_data(**model)}
         sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
         variant = {
-            "VariantName": name,
+            "VariantName": variant_name or name,
             "ModelName": name,
             "InstanceType": "ml.m5.large",
             "InitialInstanceCount": 1,
@@ -520,7 +520,8 @@ class TestEndpoints:
     def test_an_alarm_rolls_the_update_back(
         self, aws: Any, sagemaker: Any, configured: Any, settled: Any, named: Any
     ) -> None:
-        alarm, name, first, second = named("alarm"), named("endpoint"), configured(a="1"), configured(a="2")
+        alarm, name = named("alarm"), named("endpoint")
+        first, second = configured("same", a="1"), configured("same", a="2")
         cloudwatch = aws.client("cloudwatch")
         cloudwatch.put_metric_alarm(
             AlarmName=alarm,
@@ -540,14 +541,22 @@ class TestEndpoints:
             "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
             "WaitIntervalInSeconds": 60,
         }
-        sagemaker.update_endpoint(
-            EndpointName=name,
-            EndpointConfigName=second,
-            DeploymentConfig={
-                "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
-                "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]},
-            },
-        )
+
+        def update(config: str, watched: str) -> None:
+            sagemaker.update_endpoint(
+                EndpointName=name,
+                EndpointConfigName=config,
+                DeploymentConfig={
+                    "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
+                    "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": watched}]},
+                },
+            )
+
+        with pytest.raises(ClientError, match="needs the same variant names"):
+            update(configured("another"), alarm)
+        with pytest.raises(ClientError, match="Could not find the CloudWatch alarms"):
+            update(second, "nobody-made-it")
+        update(second, alarm)
         found = settled(name)
         assert found["EndpointConfigName"] == first
         assert alarm in found["FailureReason"]

@@ -118,7 +118,10 @@ def test_a_run_that_does_not_exist_goes_back_to_the_queue(queue, make_sqs_event)
     }
 
 
-@pytest.mark.parametrize("name", ["start_run", "start_training", "record_run", "update_endpoint"])
+HANDED = ["start_run", "start_training", "record_run", "update_endpoint", "cancel_run"]
+
+
+@pytest.mark.parametrize("name", HANDED)
 def test_a_function_hands_the_look_to_its_step(world, monkeypatch, make_sqs_event, name):
     module = load(name)
     run = world.run_to_end([0.5])
@@ -141,7 +144,7 @@ def test_events_of_others_are_passed_over(queue, make_sqs_event):
     assert answer == {"batchItemFailures": []}
 
 
-@pytest.mark.parametrize("name", ["start_run", "start_training", "record_run", "judge", "update_endpoint"])
+@pytest.mark.parametrize("name", [*HANDED, "judge"])
 def test_a_function_without_its_environment_names_what_is_missing(world, make_sqs_event, name, caplog):
     body = (
         events.dataset_message("birds")

@@ -11,6 +11,7 @@ import nestbox.api.settings
 import nestbox.settings
 import nestbox.tables
 import pytest
+from nestbox.rules.deploying import ASKING_LIVES
 from pynamodb.attributes import Attribute
 
 from local.batch.definitions import check_retries, should_retry
@@ -386,6 +387,10 @@ def test_whoever_submits_jobs_may_end_those_of_runs_and_no_others(template: Any)
         assert len(submits) == len(stops) or name == "CancelRun", name
         for one in stops:
             assert one["Condition"] == {"Null": {"aws:ResourceTag/nestbox:run": "false"}}, name
+
+
+def test_an_endpoint_is_waited_for_as_long_as_a_function_that_asked_may_live(template: Any) -> None:
+    assert template.functions["UpdateEndpoint"]["Timeout"] < ASKING_LIVES.total_seconds()
 
 
 def test_the_job_removes_nothing_but_its_work(template: Any) -> None:
