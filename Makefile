@@ -111,6 +111,15 @@ format: setup ## Format the code
 docs: setup ## Write docs/defects.md from the registry of defects
 	@$(DEV)/bin/python -m dataprep_job.defect_kinds > docs/defects.md
 
+.PHONY: soak
+soak: setup ## Play 10,000 random schedules of faults on all cores (SEEDS=n, FIRST=n; tell one: STORY=seed)
+	@PYTHONPATH=tests $(DEV)/bin/python -m simulation \
+	  $(if $(STORY),--story $(STORY),--seeds $(or $(SEEDS),10000) --first $(or $(FIRST),0))
+
+.PHONY: mutate
+mutate: setup ## Take out every guard and condition of the steps, one at a time: which test notices? (ONLY=module)
+	@PYTHONPATH=tests $(DEV)/bin/python -m simulation.mutants --again $(if $(ONLY),--only $(ONLY))
+
 .PHONY: bench bench-pack bench-detector bench-speed bench-accuracy bench-peer bench-api bench-evaluation bench-runs
 bench: bench-pack bench-detector bench-api bench-evaluation bench-runs ## Measure everything against its goal
 bench-detector: bench-speed bench-accuracy bench-peer ## The detector's three parts, each a target of its own

@@ -603,6 +603,8 @@ class World:
         if url == RECORD:
             return self.record_run.look(look.run, follow=look.follow)
         if url == ENDPOINT:
+            if isinstance(look, events.DatasetLook):
+                return self.update_endpoint.look_at_dataset(look.dataset)
             return self.update_endpoint.look(look.run, follow=look.follow)
         return {TRAINING: self.start_training, JUDGE: self.judge, CANCEL: self.cancel_run}[url].look(look.run)
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from botocore.exceptions import ClientError
 from pynamodb.connection import Connection
 from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
 from pynamodb.transactions import TransactWrite
@@ -20,7 +21,9 @@ def races_told(what: str) -> Iterator[None]:
     try:
         yield
     except (PutError, UpdateError) as error:
-        if error.cause_response_code in _CONDITION_FAILED:
+        # Not `cause_response_code`, which stumbles where no answer came at all (a read timeout).
+        refused = error.cause.response if isinstance(error.cause, ClientError) else {}
+        if refused.get("Error", {}).get("Code") in _CONDITION_FAILED:
             raise LostRaceError(f"{what} was written by somebody else first") from error
         raise
     except TransactWriteError as error:

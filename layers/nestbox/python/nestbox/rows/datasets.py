@@ -117,10 +117,12 @@ def start_run(row: DatasetRow, run: RunRow, now: datetime, last_change_at: datet
         DatasetRow.last_run.set(run.run),
         DatasetRow.dataset_version.set(run.snapshot_version),
         DatasetRow.start_asked.remove(),
-        DatasetRow.defects.remove(),
         *_last_upload(last_change_at),
         DatasetRow.revision.add(1),
     ]
+    if run.snapshot_run is None:
+        # A run on an old snapshot answers nothing that was said of newer uploads.
+        actions.append(DatasetRow.defects.remove())
     if row.first_pending_at is None:
         actions.append(DatasetRow.pending.remove())
     elif run.snapshot_run is not None:

@@ -97,6 +97,8 @@ def want(
         # Of an earlier time: what became of it says nothing about this one.
         actions += _FORGET_ASKING
     condition = _champion_as_read(dataset)
+    if runs.state_of(row) is State.DEPLOYING:
+        raise LostRaceError(f"run {row.run} is on its way in already")
     superseded = None
     if dataset.wanted_run is not None and dataset.wanted_run != row.run:
         superseded = get_run(dataset.wanted_run)
@@ -171,6 +173,9 @@ def give_up(
     """
     if restore is not None and restore.run == row.run:
         raise NestboxError(f"{row.run} cannot stand in for itself")
+    if restore is not None and not has_ended(runs.state_of(restore)):
+        # The row was read after the dataset, which did not want it yet.
+        raise LostRaceError(f"run {restore.run} is being put back already")
     actions, condition = runs.release(dataset, row.run)
     if restore is not None:
         actions = [DatasetRow.wanted_run.set(restore.run), DatasetRow.rollback_from.remove()]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from nestbox import names, timestamps
 from nestbox.errors import AwsRefusedError
-from nestbox.events import run_message
+from nestbox.events import dataset_message, run_message
 from nestbox.gateways.endpoint_alarms import EndpointAlarms
 from nestbox.gateways.endpoints import Endpoints
 from nestbox.gateways.queues import Queues
@@ -228,6 +228,12 @@ class UpdateEndpoint:
         if serves(endpoint, names.endpoint_config_name(champion.run)):
             return f"nothing to do: {champion.run} serves"
         if endpoint is not None and is_moving(endpoint):
+            # Somebody else moves it, and of a deletion no event tells how it ends.
+            self._queues.send(
+                self._settings.endpoint_queue_url,
+                dataset_message(dataset.dataset),
+                self._settings.follow_seconds,
+            )
             return f"the endpoint is {endpoint.status}"
         if runs.state_of(champion) is not State.SERVED:
             return f"{champion.run} could not be put back: an operator must promote a run"

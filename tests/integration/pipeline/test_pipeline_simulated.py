@@ -1,0 +1,61 @@
+"""What random schedules (tests/simulation) found first."""
+
+import pytest
+from nestbox.errors import LostRaceError
+from nestbox.rows import promotions
+from nestbox.states import State
+from nestbox.steps.operate import Operator
+from nestbox.tables import get_dataset, get_run
+
+ANNA = Operator("anna", "once more")
+ENDPOINT = "nestbox-birds"
+
+
+def test_an_old_snapshot_leaves_what_was_said_of_newer_uploads(new_world):
+    with new_world(min_new_images=2) as world:
+        served = world.run_to_end([0.5])
+        world.upload("datasets/birds/images/100.jpg")
+        world.pump(62)
+        assert [notice.code for notice in get_dataset("birds").defects] == ["too-few-new-images"]
+        world.operate.start("birds", ANNA, snapshot_run=served)
+        world.pump(0)
+        dataset = get_dataset("birds")
+        assert get_run(dataset.active_run).snapshot_run == served
+        assert [notice.code for notice in dataset.defects] == ["too-few-new-images"]
+
+
+def test_two_looks_that_put_the_champion_back_are_a_race(world):
+    champion = world.run_to_end([0.5])
+    better = world.run_to_training("birds", *[f"datasets/birds/images/{n}.jpg" for n in (10, 11, 12)])
+    world.finish_training(better, [0.75])
+    world.record_run.look(better)
+    world.judge.look(better)
+    dataset, row = get_dataset("birds"), get_run(better)
+    assert row.state == State.DEPLOYING
+
+    def give_up():
+        promotions.give_up(
+            row,
+            dataset,
+            State.FAILED,
+            by="update_endpoint",
+            why="an alarm rang",
+            now=world.clock(),
+            restore=get_run(champion),
+        )
+
+    give_up()
+    with pytest.raises(LostRaceError, match="is being put back already"):
+        give_up()
+
+
+def test_a_champion_whose_endpoint_somebody_deletes_serves_again(world):
+    champion = world.run_to_end([0.5])
+    world.sagemaker.endpoints[ENDPOINT]["EndpointStatus"] = "Deleting"
+    assert world.update_endpoint.look_at_dataset("birds") == "the endpoint is Deleting"
+    # No event tells that it is gone.
+    del world.sagemaker.endpoints[ENDPOINT]
+    world.pump(16)
+    assert get_dataset("birds").wanted_run == champion
+    world.pump(16)
+    assert world.sagemaker.endpoints[ENDPOINT]["EndpointConfigName"] == champion
