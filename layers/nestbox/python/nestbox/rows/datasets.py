@@ -113,7 +113,7 @@ def drop_wish(row: DatasetRow, notices: Sequence[Notice]) -> None:
 
 
 def start_run(
-    row: DatasetRow, run: RunRow, now: datetime, last_change_at: datetime | None, *, listed_at: int | None
+    row: DatasetRow, run: RunRow, now: datetime, last_change_at: datetime | None, *, listed_at: float | None
 ) -> None:
     """Write a new run and give it the dataset, in one transaction; raises LostRaceError.
 

@@ -197,7 +197,7 @@ class StartRun:
         return f"run {run_id} started: {why}"
 
     def _give_dataset(
-        self, run: RunRow, now: datetime, last_change_at: datetime | None, listed_at: int | None
+        self, run: RunRow, now: datetime, last_change_at: datetime | None, listed_at: float | None
     ) -> None:
         for _try in range(_TRIES):
             row = get_dataset(run.dataset)
