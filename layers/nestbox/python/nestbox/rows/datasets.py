@@ -66,7 +66,11 @@ def rearm(row: DatasetRow, due: datetime, last_change_at: datetime | None) -> No
 
 
 def drop_pending(row: DatasetRow, notices: Sequence[Notice], last_change_at: datetime | None) -> None:
-    """Nothing waits any more, and this is why; raises LostRaceError where uploads came in since."""
+    """Nothing waits any more, and this is why; raises LostRaceError where uploads came in since.
+
+    ``row`` must have been read before the bucket was listed (and written by nobody since: who took a newer
+    settle message off it may have crashed before it did anything about it).
+    """
     with races_told(f"dataset {row.dataset}"):
         row.update(
             actions=[
@@ -76,7 +80,9 @@ def drop_pending(row: DatasetRow, notices: Sequence[Notice], last_change_at: dat
                 *_last_upload(last_change_at),
                 DatasetRow.revision.add(1),
             ],
-            condition=DatasetRow.settle_at.does_not_exist() & DatasetRow.active_run.does_not_exist(),
+            condition=DatasetRow.settle_at.does_not_exist()
+            & DatasetRow.active_run.does_not_exist()
+            & (DatasetRow.revision == row.revision),
         )
 
 
@@ -106,11 +112,15 @@ def drop_wish(row: DatasetRow, notices: Sequence[Notice]) -> None:
         row.update(actions=actions, condition=_stands_as(row))
 
 
-def start_run(row: DatasetRow, run: RunRow, now: datetime, last_change_at: datetime | None) -> None:
+def start_run(
+    row: DatasetRow, run: RunRow, now: datetime, last_change_at: datetime | None, *, listed_at: float | None
+) -> None:
     """Write a new run and give it the dataset, in one transaction; raises LostRaceError.
 
-    ``row`` must have been read after the bucket was listed. Uploads armed since stay pending, and so do all
-    that wait where the run works on an old snapshot.
+    ``row`` must have been read after the bucket was listed; ``listed_at`` is its revision from before. What
+    was written since may have been about newer uploads (also where their settle message was taken off the
+    row by somebody who then crashed), so those stay pending, and so do all that wait where the run works on
+    an old snapshot.
     """
     actions: list[Action] = [
         DatasetRow.active_run.set(run.run),
@@ -127,7 +137,7 @@ def start_run(row: DatasetRow, run: RunRow, now: datetime, last_change_at: datet
         actions.append(DatasetRow.pending.remove())
     elif run.snapshot_run is not None:
         pass
-    elif row.settle_at is None:
+    elif row.settle_at is None and row.revision == listed_at:
         actions += [DatasetRow.first_pending_at.remove(), DatasetRow.pending.remove()]
     else:
         actions.append(DatasetRow.first_pending_at.set(timestamps.to_text(now)))

@@ -174,7 +174,7 @@ class StartRun:
             code_version=self._settings.code_version,
             snapshot_run=snapshot_run,
         )
-        self._give_dataset(run, now, last_change_at)
+        self._give_dataset(run, now, last_change_at, row.revision)
         try:
             submit_jobs(
                 run,
@@ -196,13 +196,15 @@ class StartRun:
             )
         return f"run {run_id} started: {why}"
 
-    def _give_dataset(self, run: RunRow, now: datetime, last_change_at: datetime | None) -> None:
+    def _give_dataset(
+        self, run: RunRow, now: datetime, last_change_at: datetime | None, listed_at: float | None
+    ) -> None:
         for _try in range(_TRIES):
             row = get_dataset(run.dataset)
             if row.active_run is not None:
                 raise LostRaceError(f"run {row.active_run} of dataset {row.dataset} has started meanwhile")
             try:
-                datasets.start_run(row, run, now, last_change_at)
+                datasets.start_run(row, run, now, last_change_at, listed_at=listed_at)
                 return
             except LostRaceError:
                 # Intake arms settle messages all the while; only another run is a reason to give up.
