@@ -44,14 +44,15 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def working(system: System, kind: str) -> int | None:
-    """The process of the job or endpoint that works now below the directory of its kind."""
+    """The process of the dataset's job or endpoint that works now below the directory of its kind."""
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # ended meanwhile
             directory = (entry / "cwd").readlink()
             command = (entry / "cmdline").read_bytes()
             # Not what starts it, nor a process of that which has yet to become it.
             starting = b"leash.py" in command or b"\0local\0serve\0" in command
-            if directory.is_relative_to(system.state / "work" / kind) and not starting:
+            ours = DATASET in f"{directory} {command!r}"
+            if directory.is_relative_to(system.state / "work" / kind) and ours and not starting:
                 return int(entry.name)
     return None
 
@@ -104,11 +105,13 @@ def test_a_killed_batch_job_is_tried_again_and_a_killed_training_says_why_the_ru
     kill(system, "training")
     run = system.run_number(DATASET, 1)
     batch = system.client("batch")
-    queue = batch.describe_job_queues()["jobQueues"][0]["jobQueueArn"]
-    listed = batch.list_jobs(jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [f"{run['run']}*"]}])
-    jobs = batch.describe_jobs(jobs=[job["jobId"] for job in listed["jobSummaryList"]])["jobs"]
-    exits = [[attempt["container"]["exitCode"] for attempt in job["attempts"]] for job in jobs]
-    assert [137, 0] in exits
+    ours = [{"name": "JOB_NAME", "values": [f"{run['run']}*"]}]
+    exits = {}
+    for queue in batch.describe_job_queues()["jobQueues"]:
+        listed = batch.list_jobs(jobQueue=queue["jobQueueArn"], filters=ours)["jobSummaryList"]
+        for job in batch.describe_jobs(jobs=[one["jobId"] for one in listed])["jobs"] if listed else []:
+            exits[job["jobName"]] = [attempt["container"]["exitCode"] for attempt in job["attempts"]]
+    assert exits == {f"{run['run']}-prepare": [137, 0]}
     assert run["state"] == "FAILED"
     assert "exit code: 137" in run["failure"]["reason"]
     assert system.row(DATASET).get("active_run") is None
