@@ -1,0 +1,87 @@
+"""The loop that makes a growing dataset worth having: more photos in, a better champion out.
+
+A dataset of 300 photos is served. 30 more arrive. Measured is the time from the last object, which is the
+`_READY` that leaves the quiet period out, until the new champion serves; then the same data from scratch, in
+a dataset of its own, says what mAP a cold run reaches on the same held-out pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from nestbox import timestamps
+from nestbox.bucket_layout import READY_MARKER, dataset_prefix
+from nestbox.states import State, has_ended
+from nestbox.tables import RunRow, plain_map
+
+from cli.stack import Stack
+
+PHOTOS, MORE = 300, 30
+MAX_SECONDS = 60.0
+_PATIENCE_SECONDS = 900.0
+
+
+class NotServedError(RuntimeError):
+    """A run that was to be served was not."""
+
+
+def figures(stack: Stack) -> Iterator[tuple[str, float, float, bool, str]]:
+    """Name, value, goal, whether higher is better, explanation."""
+    growing, cold = (f"{kind}-{secrets.token_hex(3)}" for kind in ("growing", "cold"))
+    with tempfile.TemporaryDirectory(prefix="bench-loop-") as folder:
+        few, all_of_them = Path(folder) / "few", Path(folder) / "all"
+        _nestbox("sample", few, "--images", PHOTOS)
+        _nestbox("sample", all_of_them, "--images", PHOTOS + MORE)
+        _take_in(stack, few, growing)
+        seconds, run = _take_in(stack, all_of_them, growing)
+        _, fresh = _take_in(stack, all_of_them, cold)
+    timings = ", ".join(f"{stage} {spent:.1f}" for stage, spent in sorted(plain_map(run.timings).items()))
+    yield (
+        f"runs: {MORE} more photos to the new champion",
+        seconds,
+        MAX_SECONDS,
+        False,
+        f"s, {PHOTOS} served before, from the last object, quiet period left out; {timings}",
+    )
+    warm_map, cold_map = (float(one.decision.candidate_map) for one in (run, fresh))
+    yield (
+        "runs: its mAP, against a run from scratch",
+        warm_map - cold_map,
+        0.0,
+        True,
+        f"{warm_map:.4f} against {cold_map:.4f} on the same held-out pictures, which one run's chance moves",
+    )
+
+
+def _take_in(stack: Stack, folder: Path, dataset: str) -> tuple[float, RunRow]:
+    """Upload a folder and have it trained; returns the seconds from the last object, and the run."""
+    known = {row.run for row in RunRow.query(dataset, consistent_read=True)}
+    _nestbox("push", folder, dataset, "--ready")
+    marker = f"{dataset_prefix(dataset)}{READY_MARKER}"
+    last = stack.session.client("s3").head_object(Bucket=stack.uploads_bucket, Key=marker)["LastModified"]
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for row in RunRow.query(dataset, consistent_read=True):
+            if row.run in known or not has_ended(State(row.state)):
+                continue
+            if row.state != State.SERVED:
+                raise NotServedError(f"run {row.run} is {row.state}: {row.history[-1].why}")
+            return (timestamps.from_text(row.history[-1].at) - last).total_seconds(), row
+        time.sleep(0.2)
+    raise NotServedError(f"{dataset} was not served in {_PATIENCE_SECONDS:.0f} s")
+
+
+def _nestbox(*arguments: object) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "cli.main", *map(str, arguments)],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "NESTBOX_LOCAL": "1"},
+    )
