@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nestbox import bucket_layout, names
@@ -183,22 +183,15 @@ def _no_worse_model_is_promoted(world: "World") -> Iterator[str]:
         logged = float(run.best_map) if run.best_map is not None else math.nan
         if not any(math.isclose(logged, true, abs_tol=1e-6) for true in world.containers.scores[champion]):
             yield f"run {champion} says mAP {logged}, its training {world.containers.scores[champion]}"
-        score = _score(world, run, run)
+        score = world.containers.true_score(champion, champion)
         gate = run.gate.as_dict() if run.gate is not None else {}
         if score is None or score < gate.get("min_map", 0.0):
             yield f"run {champion} with mAP {score} was promoted, min_map is {gate.get('min_map')}"
-        rival = _score(world, runs[old], run) if old is not None else None
+        rival = world.containers.true_score(old, champion) if old is not None else None
         if score is not None and rival is not None:
             gain, least = score - rival, gate.get("min_improvement", 0.0)
             if gain < least - 1e-6 or (least == 0 and gain <= 0):
                 yield f"run {champion} replaced {old} with a gain of {gain:+.4f}, {least} is the least"
-
-
-def _score(world: "World", model: RunRow, judged: RunRow) -> float | None:
-    """What a model is worth on a run's held-out pictures; where none are evaluated, what its log says."""
-    if len(world.wiring.definitions) > 1:
-        return world.containers.true_score(model.run, judged.run)
-    return float(model.best_map) if model.best_map is not None else None
 
 
 def _no_job_runs_for_an_ended_run(world: "World") -> Iterator[str]:
@@ -206,14 +199,14 @@ def _no_job_runs_for_an_ended_run(world: "World") -> Iterator[str]:
     world.timeline.run(now + LEFTOVER_SECONDS)
     by_hand = {run.run for run in runs_of(world) if _promoted_while_it_was_judged(run)}
     for job in world.batch.jobs.values():
-        run = names.run_of_prepare_job(job.name) or _run_of_judging_job(job.name)
+        run = names.run_of_prepare_job(job.name) or names.run_of_judging_job(job.name)
         if run is None or run in by_hand or job.ended or job.parent is not None or run not in world.ended:
             continue
         # Batch knows no idempotency token: a second copy may run until it is done or its time is up.
         if sum(1 for one in world.batch.jobs.values() if one.name == job.name and one.parent is None) == 1:
             yield f"Batch job {job.id} ({job.name}) goes on, though its run ended at {world.ended[run]:.0f}"
     for name, transform in world.sagemaker.transforms.items():
-        run = _run_of_judging_job(name)
+        run = names.run_of_judging_job(name)
         going = transform.record["TransformJobStatus"] in ("InProgress", "Stopping")
         if going and run in world.ended and run not in by_hand:
             yield f"transform job {name} goes on, though its run ended at {world.ended[run]:.0f}"
@@ -230,14 +223,7 @@ def _promoted_while_it_was_judged(run: RunRow) -> bool:
     )
 
 
-def _run_of_judging_job(name: str) -> str | None:
-    told: Callable[[str], str | None] | None = getattr(names, "run_of_judging_job", None)
-    return told(name) if told is not None else None
-
-
 def _every_end_is_announced(world: "World") -> Iterator[str]:
-    if "Announce" not in world.wiring.functions:
-        return
     told = {json.loads(entry["Detail"])["id"] for entry in world.bus.put}
     written = {json.loads(json.loads(one["Message"])["default"])["id"] for one in world.sns.published}
     for run in runs_of(world):
