@@ -87,7 +87,7 @@ stop: ## Stop the local AWS and everything running on it; what it holds stays, u
 # ---- check --------------------------------------------------------------------------------------
 .PHONY: test
 test: setup lint ## Lint, type-check and run every test: unit, integration, end to end
-	@$(DEV)/bin/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+	@$(DEV)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 ROUNDS ?= 10
 .PHONY: soak-local
