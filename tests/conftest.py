@@ -12,6 +12,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Two trainings that each count on every core wait for each other's threads most of the time.
     """
+    # Commands write as into a pipe of no width; the plugin tells its workers the terminal's.
+    os.environ.pop("COLUMNS", None)
     worker = getattr(config, "workerinput", None)
     if worker is not None and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))

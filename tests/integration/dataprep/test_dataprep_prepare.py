@@ -61,9 +61,11 @@ def test_a_dataset_becomes_training_input(
     assert summary.config == {"training": {"epochs": 7}, "gate": {"min_map": 0.4}}
     assert summary.image_size == 64
     assert set(summary.seconds) == {"read", "pack", "report"}
-    assert keys(s3, RUN) == {
+    judged = {key for key in keys(s3, RUN) if key.startswith("judging/validation/")}
+    assert len(judged) == summary.validation_images
+    assert keys(s3, RUN) - judged == {
         *("summary.json", "report.json", "report.html", "classes.json", "held_out.jsonl"),
-        *("held_out_absent.jsonl", "index.sqlite"),
+        *("held_out_absent.jsonl", "index.sqlite", "trained_before.jsonl"),
         *("channels/train/train.rec", "channels/validation/validation.rec"),
         *("lists/train.lst", "lists/train.idx", "lists/validation.lst", "lists/validation.idx"),
     }

@@ -31,7 +31,7 @@ def test_two_looks_that_put_the_champion_back_are_a_race(world):
     better = world.run_to_training("birds", *[f"datasets/birds/images/{n}.jpg" for n in (10, 11, 12)])
     world.finish_training(better, [0.75])
     world.record_run.look(better)
-    world.judge.look(better)
+    world.judge_run(better)
     dataset, row = get_dataset("birds"), get_run(better)
     assert row.state == State.DEPLOYING
 

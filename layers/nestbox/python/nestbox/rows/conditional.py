@@ -12,6 +12,8 @@ from pynamodb.transactions import TransactWrite
 
 from nestbox.errors import LostRaceError
 
+_WHERE = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
+"""What of the environment a connection is made for."""
 _CONDITION_FAILED = ("ConditionalCheckFailedException", "ConditionalCheckFailed")
 
 
@@ -37,11 +39,11 @@ def one_transaction(what: str) -> Iterator[TransactWrite]:
     """A TransactWrite that is committed at the end of the block; raises LostRaceError."""
     with (
         races_told(what),
-        TransactWrite(connection=_connection(os.environ.get("AWS_ENDPOINT_URL"))) as transaction,
+        TransactWrite(connection=_connection(*map(os.environ.get, _WHERE))) as transaction,
     ):
         yield transaction
 
 
 @functools.cache
-def _connection(_endpoint_url: str | None) -> Connection:
+def _connection(*_where: str | None) -> Connection:
     return Connection()

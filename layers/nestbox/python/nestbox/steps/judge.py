@@ -58,10 +58,11 @@ class Judge:
     def look(self, run: str) -> str:
         """Look at a run; returns what was done."""
         row = get_run(run)
-        if runs.state_of(row) is not State.EVALUATING:
-            # Cancelled, or promoted by hand: nobody will read what is still being answered or scored.
+        if runs.state_of(row) is State.CANCELLED:
+            # A step that was overtaken by the cancelling may have asked for these after it.
             found = find_judging_jobs(row, self._transforms, self._jobs)
-            stop_judging_jobs(found, self._transforms, self._jobs, f"run {run} is {row.state}")
+            stop_judging_jobs(found, self._transforms, self._jobs, f"run {run} is cancelled")
+        if runs.state_of(row) is not State.EVALUATING:
             return f"nothing to do: {row.state}"
         dataset = get_dataset(row.dataset)
         if dataset.wanted_run is not None:
