@@ -68,7 +68,8 @@ def do(world, action):
 
 
 @pytest.mark.parametrize("threshold", [50_000, 2], ids=["one-job", "slices"])
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# The simulator plays many more; these are held against moto.
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(LOOKS + WORLD_MOVES), max_size=30))
 def test_any_order_of_looks_ends_the_same(new_world, threshold, actions):
     with new_world(array_threshold=threshold) as world:
