@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simulation.mutants import ROOT, SURVIVED, read_table
 
-MANY = 12
+MANY = 5
 CHILD = """
 import json, sys
 from simulation.mutants import all_mutants, caught_by, prepare
