@@ -137,11 +137,11 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         mx.random.seed(settings.nestbox_seed)
         trained = build_network(settings.base_network, settings.num_classes, plan)
         averaged = build_network(settings.base_network, settings.num_classes, plan)
-        warm = previous is not None and _put_previous(previous, trained, settings, log)
-        if previous is not None and warm:
-            known = known_classes(previous.description, settings)
+        known = _put_previous(previous, trained, settings, log) if previous is not None else None
+        if previous is not None and known is not None:
             unlearnt = unlearnt_share(previous.description, known, len(train))
             settings = parse(layout.hyperparameters(), unlearnt)
+        warm = known is not None
         log.info(f"Final configuration: {as_text(settings)}")
         small = settings.base_network == SMALL_NETWORK
         if settings.use_pretrained_model and not small and not warm:
@@ -270,18 +270,23 @@ def _read_inputs(layout: OptMl) -> tuple[Hyperparameters, list[Sample], list[Sam
     return settings, splits["train"], splits["validation"]
 
 
-def _put_previous(previous: Artefact, network: Any, settings: Hyperparameters, log: MetricsLog) -> bool:
-    """Return whether the network now has the previous model's weights; the log says why if not."""
+def _put_previous(
+    previous: Artefact, network: Any, settings: Hyperparameters, log: MetricsLog
+) -> list[int | None] | None:
+    """Give the network the previous model's weights and return what that one knows (see `known_classes`).
+
+    None where it cannot be used; the log says why.
+    """
     known = known_classes(previous.description, settings)
     try:
         put_weights(network, grow(previous, take_weights(network), known))
     except ArtefactError as error:
         log.warning(f"The model in channel 'model' is damaged, so training starts fresh: {error}")
-        return False
+        return None
     names = settings.nestbox_class_names or range(settings.num_classes)
     new = [str(name) for name, source in zip(names, known, strict=True) if source is None]
     log.info(f"New classes: {', '.join(new) or 'none'}")
-    return True
+    return known
 
 
 def _put_pretrained(layout: OptMl, network: Any, base_network: str, log: MetricsLog) -> None:

@@ -7,12 +7,11 @@ epoch is chosen and the last one counts.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.nestbox_command import nestbox
 from benchmarks.shared_data import SHARED_DATA
 
 _ONE_CLASS = """classes:
@@ -65,8 +64,8 @@ def datasets() -> tuple[Dataset, ...]:
 
 def grown(folder: Path) -> tuple[Packed, Packed]:
     """Pack a drawn dataset, and the same with a fifth more pictures, which keeps what was held out."""
-    _nestbox("sample", folder / "birds", "--images", 250)
-    _nestbox("sample", folder / "grown", "--images", 300)
+    nestbox("sample", folder / "birds", "--images", 250)
+    nestbox("sample", folder / "grown", "--images", 300)
     before = _packed(folder / "birds", folder / "before", validation="validation", test="validation")
     after = _packed(
         folder / "grown",
@@ -99,22 +98,14 @@ def _bccd(folder: Path) -> Packed:
 
 
 def _drawn(folder: Path) -> Packed:
-    _nestbox("sample", folder / "birds", "--images", 240)
-    _nestbox("sample", folder / "more", "--images", 250, "--seed", 1907)
+    nestbox("sample", folder / "birds", "--images", 240)
+    nestbox("sample", folder / "more", "--images", 250, "--seed", 1907)
     packed = _packed(folder / "birds", folder / "packed", validation="validation", test="validation")
     unseen = _packed(folder / "more", folder / "unseen", "--no-flip", validation="train", test="train")
     return Packed(packed.train, packed.choose, unseen.test, packed.classes)
 
 
 def _packed(source: Path, to: Path, *options: object, validation: str, test: str) -> Packed:
-    _nestbox("pack", source, to, *options)
+    nestbox("pack", source, to, *options)
     classes = json.loads((to / "classes.json").read_text(encoding="utf-8"))
     return Packed(to / "train.rec", to / f"{validation}.rec", to / f"{test}.rec", tuple(classes))
-
-
-def _nestbox(*arguments: object) -> None:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("nestbox"), *map(str, arguments)], capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(f"nestbox {arguments[0]} failed: {done.stdout}{done.stderr}")

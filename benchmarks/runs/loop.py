@@ -7,10 +7,7 @@ a dataset of its own, says what mAP a cold run reaches on the same held-out pict
 
 from __future__ import annotations
 
-import os
 import secrets
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +18,7 @@ from nestbox.bucket_layout import READY_MARKER, dataset_prefix
 from nestbox.states import State, has_ended
 from nestbox.tables import RunRow, plain_map
 
+from benchmarks.nestbox_command import nestbox
 from cli.stack import Stack
 
 PHOTOS, MORE = 300, 30
@@ -37,8 +35,8 @@ def figures(stack: Stack) -> Iterator[tuple[str, float, float, bool, str]]:
     growing, cold = (f"{kind}-{secrets.token_hex(3)}" for kind in ("growing", "cold"))
     with tempfile.TemporaryDirectory(prefix="bench-loop-") as folder:
         few, all_of_them = Path(folder) / "few", Path(folder) / "all"
-        _nestbox("sample", few, "--images", PHOTOS)
-        _nestbox("sample", all_of_them, "--images", PHOTOS + MORE)
+        nestbox("sample", few, "--images", PHOTOS)
+        nestbox("sample", all_of_them, "--images", PHOTOS + MORE)
         _take_in(stack, few, growing)
         seconds, run = _take_in(stack, all_of_them, growing)
         _, fresh = _take_in(stack, all_of_them, cold)
@@ -63,7 +61,7 @@ def figures(stack: Stack) -> Iterator[tuple[str, float, float, bool, str]]:
 def _take_in(stack: Stack, folder: Path, dataset: str) -> tuple[float, RunRow]:
     """Upload a folder and have it trained; returns the seconds from the last object, and the run."""
     known = {row.run for row in RunRow.query(dataset, consistent_read=True)}
-    _nestbox("push", folder, dataset, "--ready")
+    nestbox("push", folder, dataset, "--ready")
     marker = f"{dataset_prefix(dataset)}{READY_MARKER}"
     last = stack.session.client("s3").head_object(Bucket=stack.uploads_bucket, Key=marker)["LastModified"]
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -76,12 +74,3 @@ def _take_in(stack: Stack, folder: Path, dataset: str) -> tuple[float, RunRow]:
             return (timestamps.from_text(row.history[-1].at) - last).total_seconds(), row
         time.sleep(0.2)
     raise NotServedError(f"{dataset} was not served in {_PATIENCE_SECONDS:.0f} s")
-
-
-def _nestbox(*arguments: object) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "cli.main", *map(str, arguments)],
-        check=True,
-        capture_output=True,
-        env={**os.environ, "NESTBOX_LOCAL": "1"},
-    )

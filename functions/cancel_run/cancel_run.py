@@ -7,10 +7,7 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from nestbox.events import DatasetLook, RunLook
-from nestbox.gateways.batch_jobs import BatchJobs
 from nestbox.gateways.queues import Queues
-from nestbox.gateways.trainings import Trainings
-from nestbox.gateways.transforms import Transforms
 from nestbox.handling import look_at_each, run_named
 from nestbox.settings import CancelRunSettings, read_settings
 from nestbox.steps.cancel_run import CancelRun
@@ -25,12 +22,7 @@ metrics = Metrics()
 def _step() -> CancelRun:
     settings = read_settings(CancelRunSettings)
     batch, sagemaker = boto3.client("batch"), boto3.client("sagemaker")
-    work = Work(
-        BatchJobs(batch, settings.prepare_job_queue),
-        Trainings(sagemaker),
-        Transforms(sagemaker),
-        BatchJobs(batch, settings.evaluate_job_queue),
-    )
+    work = Work.at_aws(batch, sagemaker, settings.prepare_job_queue, settings.evaluate_job_queue)
     return CancelRun(settings, work, Queues(boto3.client("sqs")))
 
 

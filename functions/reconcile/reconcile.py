@@ -11,11 +11,8 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.parser.models import EventBridgeModel
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from nestbox.gateways.announcing import Announcing
-from nestbox.gateways.batch_jobs import BatchJobs
 from nestbox.gateways.endpoints import Endpoints
 from nestbox.gateways.queues import Queues
-from nestbox.gateways.trainings import Trainings
-from nestbox.gateways.transforms import Transforms
 from nestbox.settings import ReconcileSettings, read_settings
 from nestbox.steps.announce import Announce
 from nestbox.steps.overdue import OverdueRuns
@@ -31,12 +28,7 @@ metrics = Metrics()
 def _step() -> Reconcile:
     settings = read_settings(ReconcileSettings)
     batch, sagemaker, queues = boto3.client("batch"), boto3.client("sagemaker"), Queues(boto3.client("sqs"))
-    work = Work(
-        BatchJobs(batch, settings.prepare_job_queue),
-        Trainings(sagemaker),
-        Transforms(sagemaker),
-        BatchJobs(batch, settings.evaluate_job_queue),
-    )
+    work = Work.at_aws(batch, sagemaker, settings.prepare_job_queue, settings.evaluate_job_queue)
     overdue = OverdueRuns(settings, work, Endpoints(sagemaker), queues)
     announcing = Announcing(boto3.client("sns"), boto3.client("events"), settings.run_topic_arn)
     return Reconcile(settings, queues, overdue, Announce(announcing))

@@ -13,7 +13,8 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from nestbox.api.boxes import DEFAULT_MAX_BOXES, DEFAULT_THRESHOLD, Wanted
-from nestbox.api.views import DetectView, ErrorView
+from nestbox.api.documented import error_answers
+from nestbox.api.views import DetectView
 
 Answer = Callable[[APIGatewayProxyEvent, str | None, Wanted], Response[Any]]
 """Answers a call about a dataset (None: the only one that serves)."""
@@ -41,9 +42,8 @@ _DOCUMENTED: dict[str, Any] = {
             "description": "Boxes, best first; with Accept: image/jpeg the picture with the boxes drawn",
             "content": {"application/json": {"model": DetectView}, "image/jpeg": _PICTURE},
         },
-        **{
-            status: {"description": text, "content": {"application/json": {"model": ErrorView}}}
-            for status, text in {
+        **error_answers(
+            {
                 400: "No picture, or a parameter that is not what it should be",
                 401: "No valid token",
                 403: "The token lacks the scope detect",
@@ -54,8 +54,8 @@ _DOCUMENTED: dict[str, Any] = {
                 424: "The model failed on this picture",
                 502: "The model's answer cannot be read",
                 503: "The model does not answer now; try again after Retry-After seconds",
-            }.items()
-        },
+            }
+        ),
     },
     "openapi_extensions": {
         "requestBody": {"required": True, "content": {"image/jpeg": _PICTURE, "image/png": _PICTURE}}

@@ -4,16 +4,14 @@ from http import HTTPStatus
 from typing import Annotated, Any, Protocol
 
 from aws_lambda_powertools.event_handler import Response, content_types
-from aws_lambda_powertools.event_handler.openapi.params import Body, Path
+from aws_lambda_powertools.event_handler.openapi.params import Body
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from pydantic import BaseModel, Field
 
-from nestbox.api.views import ActionView, ErrorView
+from nestbox.api.documented import Dataset, Run, error_answers
+from nestbox.api.views import ActionView
 from nestbox.names import check_dataset_name
 from nestbox.steps.operate import Done, Operate, Operator
-
-Run = Annotated[str, Path(description="Run id: DATASET-YYYYMMDDhhmmss-XXXX")]
-Dataset = Annotated[str, Path(description="Name of the dataset")]
 
 
 class Because(BaseModel):
@@ -58,16 +56,15 @@ class Actions(Protocol):
     def __call__(self) -> Operate: ...
 
 
-_ERRORS: dict[int, Any] = {
-    status: {"description": text, "content": {"application/json": {"model": ErrorView}}}
-    for status, text in {
+_ERRORS: dict[int, Any] = error_answers(
+    {
         400: "A parameter or body that is not what it should be",
         401: "No valid token",
         403: "The token lacks the scope operate",
         404: "No such dataset or run",
         409: "It cannot be done as things stand; the hint says what can",
-    }.items()
-}
+    }
+)
 _ANSWERS: dict[str, Any] = {
     "tags": ["operate"],
     "responses": {

@@ -5,9 +5,10 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
+from nestbox.api.documented import Dataset, Run, error_answers
 from nestbox.api.reports import ReportKind
 from nestbox.api.run_pages import MAX_PAGE, runs_page
 from nestbox.api.views import (
@@ -15,7 +16,6 @@ from nestbox.api.views import (
     DatasetView,
     EpochsView,
     EpochView,
-    ErrorView,
     ReportView,
     RunsView,
     RunView,
@@ -26,17 +26,15 @@ from nestbox.tables import REJECTED_ROW, DatasetRow, epochs_of, get_dataset, get
 Reports = Callable[[ReportKind, str], ReportView]
 """Links to a report of a run that exists; raises NotFoundError where it has none (yet)."""
 
-Run = Annotated[str, Path(description="Run id: DATASET-YYYYMMDDhhmmss-XXXX")]
 
-_ERRORS: dict[int, Any] = {
-    status: {"description": text, "content": {"application/json": {"model": ErrorView}}}
-    for status, text in {
+_ERRORS: dict[int, Any] = error_answers(
+    {
         400: "A parameter that is not what it should be",
         401: "No valid token",
         403: "The token lacks the scope read",
         404: "No such dataset, run or report",
-    }.items()
-}
+    }
+)
 _READ: dict[str, Any] = {"tags": ["read"]}
 
 
@@ -53,7 +51,7 @@ def runs_routes(reports: Reports) -> APIGatewayRouter:
         )
 
     @router.get("/datasets/<dataset>", summary="One dataset", responses=_answers(DatasetView), **_READ)
-    def show_dataset(dataset: Annotated[str, Path(description="Name of the dataset")]) -> DatasetView:
+    def show_dataset(dataset: Dataset) -> DatasetView:
         return DatasetView.of(get_dataset(check_dataset_name(dataset)))
 
     @router.get("/runs", summary="Runs, newest first", responses=_answers(RunsView), **_READ)

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from nestbox.gateways.refusals import code_of, final_refusals_told
+from nestbox.gateways.refusals import code_of, final_refusals_told, is_missing, missing_is_fine
 from nestbox.rules.deploying import Endpoint, is_moving, serves
 from nestbox.rules.serving import Serving, production_variant
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
-_MISSING = ("ValidationException", "ResourceNotFound")
 _TAKEN = ("ValidationException", "ResourceInUse")
 
 
@@ -27,7 +26,7 @@ class Endpoints:
         try:
             answer = self._client.describe_endpoint(EndpointName=name)
         except ClientError as error:
-            if code_of(error) in _MISSING:
+            if is_missing(error):
                 return None
             raise
         return Endpoint(
@@ -82,30 +81,21 @@ class Endpoints:
 
     def delete(self, name: str) -> None:
         """Delete the endpoint; one that is gone already is fine."""
-        try:
+        with missing_is_fine():
             self._client.delete_endpoint(EndpointName=name)
-        except ClientError as error:
-            if code_of(error) not in _MISSING:
-                raise
 
     def delete_config_and_model(self, config: str, model: str) -> None:
         """Delete both; what is gone already is fine."""
-        try:
+        with missing_is_fine():
             self._client.delete_endpoint_config(EndpointConfigName=config)
-        except ClientError as error:
-            if code_of(error) not in _MISSING:
-                raise
-        try:
+        with missing_is_fine():
             self._client.delete_model(ModelName=model)
-        except ClientError as error:
-            if code_of(error) not in _MISSING:
-                raise
 
     def _has_config(self, name: str) -> bool:
         try:
             self._client.describe_endpoint_config(EndpointConfigName=name)
         except ClientError as error:
-            if code_of(error) in _MISSING:
+            if is_missing(error):
                 return False
             raise
         return True

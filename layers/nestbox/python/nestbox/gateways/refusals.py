@@ -10,6 +10,25 @@ from nestbox.errors import AwsRefusedError
 _FINAL = frozenset({"ValidationException", "ResourceLimitExceeded", "ClientException"})
 
 
+_MISSING = frozenset({"ValidationException", "ResourceNotFound"})
+"""What SageMaker answers about something that is not there (or, to a wish to stop it, has ended)."""
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether SageMaker knows nothing of this name."""
+    return code_of(error) in _MISSING
+
+
+@contextmanager
+def missing_is_fine() -> Iterator[None]:
+    """Within, ending something on SageMaker that is not there, or has ended, does nothing."""
+    try:
+        yield
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+
+
 def code_of(error: ClientError) -> str:
     """The error code of a refused call."""
     return str(error.response.get("Error", {}).get("Code", ""))

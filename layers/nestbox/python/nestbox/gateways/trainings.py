@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from nestbox.gateways.refusals import code_of, final_refusals_told
+from nestbox.gateways.refusals import code_of, final_refusals_told, is_missing, missing_is_fine
 from nestbox.rules.recording import TrainingJob
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Trainings:
         try:
             answer = self._client.describe_training_job(TrainingJobName=job)
         except ClientError as error:
-            if code_of(error) in ("ValidationException", "ResourceNotFound"):
+            if is_missing(error):
                 return None
             raise
         return TrainingJob(
@@ -47,11 +47,8 @@ class Trainings:
 
     def stop(self, job: str) -> None:
         """Ask the job to stop; one that has ended, or that there never was, is fine."""
-        try:
+        with missing_is_fine():
             self._client.stop_training_job(TrainingJobName=job)
-        except ClientError as error:
-            if code_of(error) not in ("ValidationException", "ResourceNotFound"):
-                raise
 
     def ensure_model(
         self, name: str, image: str, model_data: str, role_arn: str, tags: Sequence[Mapping[str, str]]
@@ -76,7 +73,7 @@ class Trainings:
         try:
             self._client.describe_model(ModelName=name)
         except ClientError as error:
-            if code_of(error) in ("ValidationException", "ResourceNotFound"):
+            if is_missing(error):
                 return False
             raise
         return True

@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from nestbox.gateways.refusals import code_of, final_refusals_told
+from nestbox.gateways.refusals import code_of, final_refusals_told, is_missing, missing_is_fine
 from nestbox.rules.judging import TransformJob
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
-
-_MISSING = ("ValidationException", "ResourceNotFound")
 
 
 class Transforms:
@@ -34,15 +32,12 @@ class Transforms:
         try:
             answer = self._client.describe_transform_job(TransformJobName=job)
         except ClientError as error:
-            if code_of(error) in _MISSING:
+            if is_missing(error):
                 return None
             raise
         return TransformJob(job, answer["TransformJobStatus"], answer.get("FailureReason"))
 
     def stop(self, job: str) -> None:
         """Stop a job; one that has ended, or is not there, is fine."""
-        try:
+        with missing_is_fine():
             self._client.stop_transform_job(TransformJobName=job)
-        except ClientError as error:
-            if code_of(error) not in _MISSING:
-                raise

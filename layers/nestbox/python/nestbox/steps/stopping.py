@@ -1,11 +1,17 @@
 """Stops what goes on for a run that ends before its time."""
 
+from typing import TYPE_CHECKING
+
 from nestbox import names
 from nestbox.gateways.batch_jobs import BatchJobs
 from nestbox.gateways.trainings import Trainings
 from nestbox.gateways.transforms import Transforms
 from nestbox.steps.preparation import find_jobs, stop_jobs
 from nestbox.tables import RunRow
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+    from mypy_boto3_sagemaker import SageMakerClient
 
 
 class Work:
@@ -18,6 +24,18 @@ class Work:
         self._trainings = trainings
         self._transforms = transforms
         self._evaluations = evaluations
+
+    @classmethod
+    def at_aws(
+        cls, batch: "BatchClient", sagemaker: "SageMakerClient", prepare_queue: str, evaluate_queue: str
+    ) -> "Work":
+        """All of it, through these clients."""
+        return cls(
+            BatchJobs(batch, prepare_queue),
+            Trainings(sagemaker),
+            Transforms(sagemaker),
+            BatchJobs(batch, evaluate_queue),
+        )
 
     def stop(self, row: RunRow, reason: str) -> None:
         """End the run's jobs; those that have ended, or never were, are fine.
