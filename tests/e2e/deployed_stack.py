@@ -62,6 +62,11 @@ class System:
     state: Path
     outputs: dict[str, str] = field(default_factory=dict)
 
+    def parameter(self, name: str) -> str:
+        """A parameter of the stack."""
+        [stack] = self.client("cloudformation").describe_stacks(StackName="nestbox")["Stacks"]
+        return {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}[name]
+
     def client(self, service: str, **credentials: str) -> Any:
         keys = credentials or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, region_name=REGION, endpoint_url=self.endpoint_url, **keys)
