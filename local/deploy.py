@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from local.errors import LocalError
 from local.images import DEFAULT_IMAGES, REPOSITORY
 
 SAM = REPOSITORY / ".nestbox" / "env" / "sam" / "bin" / "sam"
+BUILD_LOCK = REPOSITORY / ".nestbox" / "build.lock"
 CONFIG = "local"
 STACK = "nestbox"
 OUTPUT_LINES = 60
@@ -81,14 +83,24 @@ def deploy(
     ):
         connection = up(port, state, DEFAULT_IMAGES, fresh=fresh)
     enter(connection)
-    # Functions are packaged as they are; bytecode that a test left behind would make each a new version.
-    for bytecode in (REPOSITORY / "functions").glob("*/__pycache__"):
-        shutil.rmtree(bytecode)
-    with steps.step("sam build: functions and layers"):
-        _sam("build", "--config-env", CONFIG)
-    with steps.step(f"sam deploy: stack {STACK}"):
-        _sam("deploy", "--config-env", CONFIG, "--parameter-overrides", *_parameters())
+    with _alone():
+        # Functions are packaged as they are; bytecode that a test left behind would make each a new version.
+        for bytecode in (REPOSITORY / "functions").glob("*/__pycache__"):
+            shutil.rmtree(bytecode)
+        with steps.step("sam build: functions and layers"):
+            _sam("build", "--config-env", CONFIG)
+        with steps.step(f"sam deploy: stack {STACK}"):
+            _sam("deploy", "--config-env", CONFIG, "--parameter-overrides", *_parameters())
     return connection
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One at a time: two builds of one checkout take each other's cache and output away."""
+    BUILD_LOCK.parent.mkdir(exist_ok=True)
+    with BUILD_LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _sam(*arguments: str) -> None:
