@@ -127,6 +127,11 @@ bench-pack bench-speed bench-accuracy bench-peer bench-api bench-evaluation: ben
 	@$(DEV)/bin/python -m benchmarks $*
 bench-peer: $(STATE)/stamp/peer
 
+# Not a part of bench-detector: it needs datasets that nobody here tuned by.
+.PHONY: bench-rules
+bench-rules: setup ## The rules against hand-tuned runs, on NESTBOX_OTHER_DATA=folder:folder
+	@$(DEV)/bin/python -m benchmarks rules
+
 # Measures the runs of the stack that is up, so there must be one.
 bench-runs: setup
 	@$(DEV)/bin/python -m local status >/dev/null || $(MAKE) demo

@@ -12,6 +12,7 @@ PARTS = {
     "pack": "our packing against the notebook's way, in one run",
     "speed": "the detector's training and serving against bare compute",
     "accuracy": "what the detector learns in minutes, and what a champion saves",
+    "rules": "what the rules choose against a hand-tuned run, on datasets of yours",
     "peer": "the detector against GluonCV's SSD on the same records",
     "api": "what the /detect handler adds to the model's answer",
     "evaluation": "seconds that judging two models takes",

@@ -14,7 +14,9 @@ Shapes = npt.NDArray[np.float64]
 
 # The smallest class's median object should span this many pixels of the network's input.
 _OBJECT_PIXELS = 20
-_SIZES = (192, 352)
+# Where objects are large, a smaller input is learnt faster: in the time of two minutes at 192 pixels, 128
+# reached more on birds of a third of the picture and of half of it, and 96 less again.
+_SIZES = (128, 352)
 _SIZE_STEP = 32
 # Below this many pixels objects need a level with cells of 8 pixels.
 _FINE_OBJECT_PIXELS = 48

@@ -21,8 +21,10 @@ SMALL_NETWORK = "nestbox-small"
 BASE_NETWORKS = ("vgg-16", "resnet-50", SMALL_NETWORK)
 
 # How many images the small network sees in a run of default length (about 900 steps train it well), and the
-# epochs between which that stays: a tiny dataset gains nothing from more, a large one still needs a few.
+# epochs between which that stays: a tiny dataset gains nothing from more, a large one still needs a few. An
+# input smaller than this many pixels a side costs less, so more of them are seen in the same time.
 _SMALL_VIEWS = 12_000
+_SMALL_VIEWS_SIZE = 192
 _SMALL_EPOCHS = (30, 200)
 _SMALL_RATE = 0.004
 # A run that starts from a model is shortened to this share at most: below, it does not reach what a run from
@@ -84,11 +86,13 @@ class Hyperparameters:
     nestbox_class_names: tuple[str, ...]
 
 
-def parse(values: Mapping[str, str], unlearnt: float = 1.0) -> Hyperparameters:
+def parse(
+    values: Mapping[str, str], unlearnt: float = 1.0, image_size: int = _SMALL_VIEWS_SIZE
+) -> Hyperparameters:
     """Check hyperparameters as SageMaker hands them over.
 
     `unlearnt`: how much there is to learn beyond what a model to start from knows, 0 ... 1 (see
-    `warm_start.unlearnt_share`); defaults follow from it.
+    `warm_start.unlearnt_share`). `image_size`: the input's side in pixels. Defaults follow from both.
 
     Raises HyperparameterError listing every value that is missing, unknown or out of range.
     """
@@ -112,7 +116,8 @@ def parse(values: Mapping[str, str], unlearnt: float = 1.0) -> Hyperparameters:
     if problems:
         raise HyperparameterError(problems)
     small = checked.get("base_network") == SMALL_NETWORK
-    defaults = _small_defaults(checked["num_training_samples"], unlearnt) if small else _BUILT_IN_DEFAULTS
+    samples = checked["num_training_samples"]
+    defaults = _small_defaults(samples, unlearnt, image_size) if small else _BUILT_IN_DEFAULTS
     return Hyperparameters(**{**_COMMON_DEFAULTS, **defaults, **checked})
 
 
@@ -136,14 +141,19 @@ def _contradictions(checked: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def default_small_epochs(training_samples: int, unlearnt: float = 1.0) -> int:
+def default_small_epochs(
+    training_samples: int, unlearnt: float = 1.0, image_size: int = _SMALL_VIEWS_SIZE
+) -> int:
     """Return how many epochs the small network trains when nobody says: fewer passes over more images.
 
     >>> default_small_epochs(100), default_small_epochs(1_000_000), default_small_epochs(100, 0.1)
     (120, 30, 30)
+    >>> default_small_epochs(400), default_small_epochs(400, image_size=128)
+    (30, 68)
     """
     least, most = _SMALL_EPOCHS
-    epochs = min(max(math.ceil(_SMALL_VIEWS / training_samples), least), most)
+    views = _SMALL_VIEWS * max(1.0, (_SMALL_VIEWS_SIZE / image_size) ** 2)
+    epochs = min(max(math.ceil(views / training_samples), least), most)
     return math.ceil(epochs * max(unlearnt, _LEAST_SHARE))
 
 
@@ -329,9 +339,9 @@ _BUILT_IN_DEFAULTS: dict[str, Any] = {
 }
 
 
-def _small_defaults(training_samples: int, unlearnt: float) -> dict[str, Any]:
+def _small_defaults(training_samples: int, unlearnt: float, image_size: int) -> dict[str, Any]:
     return {
-        "epochs": default_small_epochs(training_samples, unlearnt),
+        "epochs": default_small_epochs(training_samples, unlearnt, image_size),
         "mini_batch_size": 16,
         "image_shape": None,
         "optimizer": "adam",

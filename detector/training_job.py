@@ -138,10 +138,11 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         trained = build_network(settings.base_network, settings.num_classes, plan)
         averaged = build_network(settings.base_network, settings.num_classes, plan)
         known = _put_previous(previous, trained, settings, log) if previous is not None else None
+        warm = known is not None
+        unlearnt = 1.0
         if previous is not None and known is not None:
             unlearnt = unlearnt_share(previous.description, known, len(train))
-            settings = parse(layout.hyperparameters(), unlearnt)
-        warm = known is not None
+        settings = parse(layout.hyperparameters(), unlearnt, plan.image_size)
         log.info(f"Final configuration: {as_text(settings)}")
         small = settings.base_network == SMALL_NETWORK
         if settings.use_pretrained_model and not small and not warm:

@@ -79,6 +79,12 @@ def test_default_epochs_fall_with_the_dataset() -> None:
     assert counts[-1] >= 30
 
 
+def test_default_epochs_show_small_inputs_more_often_and_large_ones_not_less() -> None:
+    small = {**REQUIRED, "num_training_samples": "400", "base_network": "nestbox-small"}
+    epochs = [parse(small, image_size=size).epochs for size in (128, 192, 352)]
+    assert epochs == [68, 30, 30]
+
+
 def test_all_problems_are_told_at_once_in_the_built_in_algorithms_words() -> None:
     rate, loss, unknown, epochs = problems(
         learning_rate="2", nestbox_loss="x", batch_size="8", epochs="y" * 3000
