@@ -1,9 +1,10 @@
 """Random views of training images: crop or expand, mirror, stretch and recolour.
 
-Geometry is one affine warp and colour is one matrix, so a view costs about as much as a plain resize.
+Geometry is one crop and resize, and colour is one matrix, so a view costs about as much as a plain resize.
 """
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -74,27 +75,53 @@ def random_view(image: Image, labels: Labels, size: int, random: np.random.Gener
     window = random_window(labels, random)
     mirrored = random.random() < 0.5
     height, width = image.shape[:2]
-    left, top, window_width, window_height = window
-    across, down = size / (window_width * width), size / (window_height * height)
-    # Pixel centres lie at half coordinates, hence the 0.5.
-    warp = np.array(
-        [
-            [across, 0, (0.5 - left * width) * across - 0.5],
-            [0, down, (0.5 - top * height) * down - 0.5],
-        ]
+    across = _snap(window[0], window[2], width, size)
+    down = _snap(window[1], window[3], height, size)
+    # An upright window needs no warp: a crop and a resize take a quarter of the time.
+    view = cv2.resize(
+        image[down.source, across.source],
+        (across.target.stop - across.target.start, down.target.stop - down.target.start),
+        interpolation=cv2.INTER_LINEAR,
     )
+    if view.shape[:2] != (size, size):
+        above, before = down.target.start, across.target.start
+        below, after = size - down.target.stop, size - across.target.stop
+        view = cv2.copyMakeBorder(view, above, below, before, after, cv2.BORDER_CONSTANT, value=MEAN_BGR)
+    seen = labels_in_window(labels, (across.start, down.start, across.length, down.length))
     if mirrored:
-        warp[0] = [-across, 0, size - 1 - warp[0, 2]]
-    view = cv2.warpAffine(
-        image,
-        warp,
-        (size, size),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=MEAN_BGR,
+        return np.asarray(cv2.flip(view, 1), np.uint8), mirror(seen)
+    return np.asarray(view, np.uint8), seen
+
+
+@dataclass(frozen=True)
+class _Snapped:
+    """One axis of a window whose edges in the image, and the image's in the view, lie on whole pixels.
+
+    source, target: pixels of the image and where in the view they go. start, length: the window that these
+    are exactly, relative to the image.
+    """
+
+    source: slice
+    target: slice
+    start: float
+    length: float
+
+
+def _snap(start: float, length: float, pixels: int, size: int) -> _Snapped:
+    """Return the window nearest to (start, length) that can be cropped from an axis of so many pixels."""
+    low = min(max(round(start * pixels), 0), pixels - 1)
+    high = min(max(round((start + length) * pixels), low + 1), pixels)
+    zoom = size / (length * pixels)
+    # Only a window that reaches beyond the image leaves a border.
+    first = min(round(-start * pixels * zoom), size - 1) if start < 0 else 0
+    last = max(round((1 - start) * pixels * zoom), first + 1) if start + length > 1 else size
+    per_pixel = (high - low) / (last - first)
+    return _Snapped(
+        slice(low, high),
+        slice(first, last),
+        (low - first * per_pixel) / pixels,
+        size * per_pixel / pixels,
     )
-    seen = labels_in_window(labels, window)
-    return np.asarray(view, np.uint8), mirror(seen) if mirrored else seen
 
 
 def random_colour(random: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -34,9 +34,11 @@ def match(anchors: Corners, labels: Labels, positive_overlap: float, ignored_ove
     if not len(labels):
         return Targets(classes, np.zeros(0, np.int64), np.zeros((0, 4), np.float32))
     overlaps = intersection_over_union(labels[:, 1:], anchors)
-    best, owner = overlaps.max(axis=0), overlaps.argmax(axis=0)
+    best = overlaps.max(axis=0)
     positive = best >= positive_overlap
     classes[(best >= ignored_overlap) & ~positive] = IGNORED
+    owner = np.zeros(len(anchors), np.int64)
+    owner[positive] = overlaps[:, positive].argmax(axis=0)
     # Where two boxes want the same anchor, the one that overlaps it more comes last and keeps it.
     for box in np.argsort(overlaps.max(axis=1)):
         anchor = overlaps[box].argmax()

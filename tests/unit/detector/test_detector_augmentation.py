@@ -28,6 +28,19 @@ def test_the_box_stays_around_what_it_was_drawn_around(seed: int) -> None:
     np.testing.assert_allclose(seen[0, 1:], drawn, atol=1.6 / 96)
 
 
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32))
+def test_images_of_any_size_give_views(height: int, width: int, seed: int) -> None:
+    image = np.full((height, width, 3), 255, np.uint8)
+    labels = np.float32([[0, 0, 0, 1, 1]])
+    view, seen = random_view(image, labels, 32, np.random.default_rng(seed))
+    assert view.shape == (32, 32, 3)
+    # All of what is white is what is labelled.
+    rows, columns = np.nonzero(view.min(axis=2) == 255)
+    drawn = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) / 32
+    np.testing.assert_allclose(seen[0, 1:], drawn, atol=1e-5)
+
+
 def test_the_whole_image_leaves_labels_alone() -> None:
     _, labels = scene()
     np.testing.assert_array_equal(labels_in_window(labels, (0, 0, 1, 1)), labels)
