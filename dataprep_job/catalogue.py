@@ -156,6 +156,11 @@ class Catalogue:
         """Every class name as annotated, by its id in `records.names`."""
         return self._names
 
+    @property
+    def classes(self) -> list[str | None]:
+        """The class that every name as annotated stands for, by its id; None: its boxes are left out."""
+        return self._classes
+
     def one(self, query: str, values: tuple[Any, ...] = ()) -> Any:
         """The first column of the first row; None where there is no row."""
         row = self.database.execute(query, values).fetchone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -21,10 +21,11 @@ from dataprep_job.defects import Defect
 from dataprep_job.errors import FileGoneError
 from dataprep_job.exhibits import Exhibit, PicturedImage, make_exhibits
 from dataprep_job.file_source import PREFETCH_BYTES, FileSource, FolderSource, read_many
-from dataprep_job.inspection import Photo, Treatment, encode_photo, inspect, is_reusable, recall
+from dataprep_job.inspection import Photo, Treatment, encode_photo, inspect
 from dataprep_job.labels import Split
 from dataprep_job.ordered_map import ordered_map
 from dataprep_job.progress import Progress, Say, say_nothing
+from dataprep_job.recalled import PlanItem, RecalledPictures
 from dataprep_job.survey import AnnotationSource, Earlier, PlannedImage, Survey, survey
 from dataprep_job.tally import SHARE_CLASSES, SplitCounts, Tally
 
@@ -147,21 +148,32 @@ class Examination:
         self.tally = Tally(found)
         self.treatment = treatment or check_only(found)
 
-    def photos(self) -> Iterator[tuple[Photo, Split]]:
+    def photos(self) -> Iterator[tuple[Photo | RecalledPictures, Split]]:
         """Open every picture, and yield the used ones with the split that they are used in."""
         found = self._survey
         progress = Progress(self._say, "pictures opened", found.planned)
         return self.count(open_all(found.source, found.plan(), self.treatment), progress)
 
-    def count(self, photos: Iterable[Photo], progress: Progress) -> Iterator[tuple[Photo, Split]]:
+    def count(
+        self, opened: Iterable[Photo | RecalledPictures], progress: Progress
+    ) -> Iterator[tuple[Photo | RecalledPictures, Split]]:
         """Add up opened pictures, in packing order, and yield the used ones with their split."""
-        for photo in photos:
-            split = self.tally.add(photo)
-            if photo.thumbnail:
-                self._picture(photo, split)
-            if split is not None:
-                yield photo, split
-            progress.step()
+        for several in opened:
+            if isinstance(several, Photo):
+                photos: Iterable[Photo] = (several,)
+            elif self.tally.add_recalled(several):
+                yield several, several.split
+                progress.step(len(several))
+                continue
+            else:
+                photos = several.photos(self._survey, self.treatment)
+            for photo in photos:
+                split = self.tally.add(photo)
+                if photo.thumbnail:
+                    self._picture(photo, split)
+                if split is not None:
+                    yield photo, split
+                progress.step()
 
     def report(self) -> CheckReport:
         """What was found. Call it once, after all pictures were counted."""
@@ -263,27 +275,12 @@ def cpu_count() -> int:
 
 
 def open_all(
-    source: FileSource, plan: Iterable[PlannedImage], treatment: Treatment, jobs: int | None = None
-) -> Iterator[Photo]:
-    """Open pictures in order, on all CPUs (or `jobs`) at once.
-
-    Those that were packed before and have not changed are only recalled.
-    """
+    source: FileSource, plan: Iterable[PlanItem], treatment: Treatment, jobs: int | None = None
+) -> Iterator[Photo | RecalledPictures]:
+    """Open pictures in order, on all CPUs (or `jobs`) at once. Those that were recalled pass through."""
     threads = jobs or cpu_count()
     # OpenCV's own threads would fight with ours over the same CPUs.
     cv2.setNumThreads(1)
-
-    def ready(one: PlannedImage) -> Photo | None:
-        known = one.known
-        if (
-            known is None
-            or treatment.checksums
-            or not known.tag
-            or (known.tag, known.size) != (one.file.tag, one.file.size)
-            or not is_reusable(one, treatment)
-        ):
-            return None
-        return recall(one, known, treatment)
 
     def fetch(one: PlannedImage) -> Fetched:
         ((_, data),) = read_many(source, [one.file])
@@ -302,11 +299,12 @@ def open_all(
         return _flat(
             ordered_map(
                 open_together,
-                _batches(plan, ready),
+                _batches(plan),
                 threads,
-                ready=lambda batch: batch if isinstance(batch, Photo) else None,
+                ready=lambda batch: None if isinstance(batch, list) else batch,
                 weight=weight,
                 budget=PREFETCH_BYTES,
+                count=_pictures_in,
             )
         )
     return ordered_map(
@@ -315,59 +313,63 @@ def open_all(
             fetch,
             plan,
             source.read_threads,
-            ready=ready,
+            ready=lambda one: None if isinstance(one, PlannedImage) else one,
             weight=lambda one: one.file.size,
             budget=PREFETCH_BYTES,
+            count=_pictures_in,
         ),
         threads,
-        ready=lambda fetched: fetched if isinstance(fetched, Photo) else None,
+        ready=lambda fetched: None if isinstance(fetched, tuple) else fetched,
         weight=lambda fetched: len(fetched[1]) if isinstance(fetched[1], bytes) else 0,
         budget=PREFETCH_BYTES,
+        count=_pictures_in,
     )
 
 
+def _pictures_in(recalled: object) -> int:
+    return len(recalled) if isinstance(recalled, RecalledPictures) else 1
+
+
 def encode_all(
-    photos: deque[tuple[Photo, Split]], treatment: Treatment, jobs: int | None = None
-) -> Iterator[tuple[Photo, Split]]:
+    photos: deque[tuple[Photo | RecalledPictures, Split]], treatment: Treatment, jobs: int | None = None
+) -> Iterator[tuple[Photo | RecalledPictures, Split]]:
     """Encode photos that were only checked so far, in order, on all CPUs (or `jobs`) at once.
 
     The queue is emptied on the way, so that nothing stays in memory that was used.
     """
 
-    def waiting() -> Iterator[tuple[Photo, Split]]:
+    def waiting() -> Iterator[tuple[Photo | RecalledPictures, Split]]:
         while photos:
             yield photos.popleft()
 
-    def encoded(item: tuple[Photo, Split]) -> tuple[Photo, Split]:
+    def encoded(item: tuple[Photo | RecalledPictures, Split]) -> tuple[Photo | RecalledPictures, Split]:
         photo, split = item
-        return encode_photo(photo, treatment), split
+        return encode_photo(photo, treatment) if isinstance(photo, Photo) else photo, split
 
     return ordered_map(encoded, waiting(), jobs or cpu_count())
 
 
-def _batches(
-    plan: Iterable[PlannedImage], ready: Callable[[PlannedImage], Photo | None]
-) -> Iterator[Photo | list[PlannedImage]]:
-    """Photos that are ready, and between them, in order, pictures to be opened by one thread together."""
+def _batches(plan: Iterable[PlanItem]) -> Iterator[Photo | RecalledPictures | list[PlannedImage]]:
+    """What was recalled, and between that, in order, pictures to be opened by one thread together."""
     batch: list[PlannedImage] = []
     weight = 0
     for one in plan:
-        photo = ready(one)
-        if photo is None:
+        recalled = None if isinstance(one, PlannedImage) else one
+        if isinstance(one, PlannedImage):
             batch.append(one)
             weight += one.file.size
-        if batch and (photo is not None or len(batch) == _TOGETHER or weight > _TOGETHER_BYTES):
+        if batch and (recalled is not None or len(batch) == _TOGETHER or weight > _TOGETHER_BYTES):
             yield batch
             batch, weight = [], 0
-        if photo is not None:
-            yield photo
+        if recalled is not None:
+            yield recalled
     if batch:
         yield batch
 
 
-def _flat(results: Iterable[Photo | list[Photo]]) -> Iterator[Photo]:
+def _flat(results: Iterable[Photo | RecalledPictures | list[Photo]]) -> Iterator[Photo | RecalledPictures]:
     for result in results:
-        if isinstance(result, Photo):
-            yield result
-        else:
+        if isinstance(result, list):
             yield from result
+        else:
+            yield result

@@ -11,6 +11,7 @@ from dataprep_job.errors import SourceError
 from dataprep_job.labels import Split
 
 HELD_OUT = "held_out.jsonl"
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class HeldOutImage(NamedTuple):
@@ -24,7 +25,7 @@ class HeldOutImage(NamedTuple):
 
 def held_out_line(line: dict[str, Any]) -> bytes:
     """One line of `held_out.jsonl`."""
-    return (json.dumps(line, ensure_ascii=False) + "\n").encode()
+    return (_encode(line) + "\n").encode()
 
 
 def held_out_from_jsonl(lines: Iterable[bytes]) -> Iterator[HeldOutImage]:

@@ -20,7 +20,7 @@ from dataprep_job.thumbnail import thumbnail
 
 HAIR = 1.5
 """Pixels by which a box may stick out without a word: rounding, and 1-based files that count from 0."""
-_MIN_EDGE = 0.999
+MIN_EDGE = 0.999
 """Pixels; a hair less than one, as boxes of one pixel that were written as shares come back rounded."""
 _MIN_INSIDE = 0.5
 _CHECK_EDGE = 64
@@ -263,7 +263,7 @@ def check_boxes(
 def _check_box(box: Box, width: int, height: int) -> tuple[Edges | None, Defect | None]:
     """The box inside the picture, or None; and what is wrong with it, if anything."""
     x0, y0, x1, y1 = box.edges
-    if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height and min(x1 - x0, y1 - y0) >= _MIN_EDGE:
+    if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height and min(x1 - x0, y1 - y0) >= MIN_EDGE:
         return box.edges, None
     spelled = f"box of {box.name!r} ({', '.join(f'{edge:g}' for edge in box.edges)})"
     if not box.edges.is_finite():
@@ -279,7 +279,7 @@ def _check_box(box: Box, width: int, height: int) -> tuple[Edges | None, Defect 
             f"The {spelled} lies outside the picture of {width} x {height} pixels, {inside:.0%} of it inside."
         )
         return None, Defect("box.outside", box.place, message)
-    if min(clipped.x1 - clipped.x0, clipped.y1 - clipped.y0) < _MIN_EDGE:
+    if min(clipped.x1 - clipped.x0, clipped.y1 - clipped.y0) < MIN_EDGE:
         return None, Defect("box.too-small", box.place, f"The {spelled} is thinner than a pixel.")
     if overshoot > HAIR:
         message = f"The {spelled} sticks out of the picture of {width} x {height} pixels by {overshoot:g}."

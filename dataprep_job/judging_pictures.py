@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from dataprep_job.inspection import Photo, StoredImage
+from dataprep_job.inspection import StoredImage
 from dataprep_job.labels import Split
 from dataprep_job.packing import Source, encoded_in
+from dataprep_job.recalled import UsedPicture
 from dataprep_job.s3_client import READ_THREADS
 from dataprep_job.storage import Storage
 
@@ -30,7 +31,7 @@ class JudgingPictures:
         self._waiting: deque[Future[None]] = deque()
         self._has_test = False
 
-    def add(self, photo: Photo, split: Split, source: Source | None) -> str | None:
+    def add(self, picture: UsedPicture, split: Split, source: Source | None) -> str | None:
         """Write one held-out picture; returns its name, None where its split does not judge.
 
         `source` is where its record lies if it was packed before.
@@ -38,10 +39,10 @@ class JudgingPictures:
         self._has_test = self._has_test or split == "test"
         if self._has_test and split != "test":
             return None
-        name = f"judging/{split}/{photo.plan.record_id:016x}.jpg"
+        name = f"judging/{split}/{picture.record_id:016x}.jpg"
         while len(self._waiting) >= _WAITING:
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._write, name, photo, source))
+        self._waiting.append(self._pool.submit(self._write, name, picture, source))
         return name
 
     def finish(self) -> None:
@@ -53,10 +54,10 @@ class JudgingPictures:
         """Give up what has not been written. Harmless after `finish`."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _write(self, name: str, photo: Photo, source: Source | None) -> None:
-        encoded = photo.encoded
+    def _write(self, name: str, picture: UsedPicture, source: Source | None) -> None:
+        encoded = picture.encoded
         if isinstance(encoded, StoredImage):
             if source is None:
-                raise ValueError(f"{photo.plan.labels.image} is said to be packed, but not where.")
+                raise ValueError(f"{picture.path} is said to be packed, but not where.")
             encoded = encoded_in(source, encoded.start, encoded.stop)
         self._output.put(name, encoded, "image/jpeg")

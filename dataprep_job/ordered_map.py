@@ -25,23 +25,26 @@ def ordered_map(
     ready: Callable[[Any], D | None] | None = None,
     weight: Callable[[T], int] | None = None,
     budget: int = 0,
+    count: Callable[[D], int] = lambda _: 1,
 ) -> Iterator[R | D]:
     """Yield `function(thing)` for every thing, in order, computed by `threads` threads.
 
     At most sixteen results a thread wait at any time, and where `weight` is given, at most `budget` of it in
     all (a thing heavier than the budget goes alone). An error of `function` is raised in its result's place.
-    Things for which `ready` has an answer need no thread, and do not count.
+    Things for which `ready` has an answer need no thread, and do not count; `count` says for how many results
+    an answer stands.
     """
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[tuple[Future[R] | None, D | None, int]] = deque()
-        in_flight = running = 0
+        in_flight = running = ready_ahead = 0
         try:
             for thing in things:
                 result = ready(thing) if ready is not None else None
                 if result is not None:
                     if running:
                         waiting.append((None, result, 0))
-                        if len(waiting) < _READY_AHEAD:
+                        ready_ahead += count(result)
+                        if ready_ahead < _READY_AHEAD:
                             continue
                     else:
                         yield result
@@ -51,11 +54,12 @@ def ordered_map(
                     running >= _AHEAD * threads
                     or in_flight + load > budget > 0
                     or waiting[0][0] is None
-                    or len(waiting) >= _READY_AHEAD
+                    or ready_ahead >= _READY_AHEAD
                 ):
                     future, done, taken = waiting.popleft()
                     in_flight -= taken
                     running -= future is not None
+                    ready_ahead -= 0 if done is None else count(done)
                     yield cast(D, done) if future is None else future.result()
                 if result is None:
                     waiting.append((pool.submit(function, thing), None, load))

@@ -18,6 +18,7 @@ from dataprep_job.check import (
     Examination,
     choose_pictured,
     class_ids,
+    cpu_count,
     encode_all,
     open_all,
 )
@@ -38,6 +39,7 @@ from dataprep_job.labels import Split
 from dataprep_job.packed_index import INDEX, PackedImage, PackedIndex, read_treatment
 from dataprep_job.packing import Source, SplitPacker, block_bits, encoded_in, records_name
 from dataprep_job.progress import Progress, Say, Stopwatch
+from dataprep_job.recalled import RecalledPictures, UsedPicture, plan_recalled, singly
 from dataprep_job.recordio import label_width
 from dataprep_job.report_page import report_page
 from dataprep_job.storage import Storage
@@ -112,7 +114,8 @@ def prepare(order: Order, say: Say) -> PrepSummary:
             publish_first(order, found, say)
         examination = Examination(found, say, treatment)
         progress = Progress(say, "pictures prepared", found.planned)
-        opened = open_all(found.source, found.plan(), treatment, order.jobs)
+        plan = plan_recalled(found, treatment, order.jobs or cpu_count())
+        opened = open_all(found.source, plan, treatment, order.jobs)
         photos = examination.count(opened, progress)
         return Preparation(order, found, watch, say, Path(folder)).run(
             examination, photos, lambda photo: previous_source(order, photo)
@@ -196,8 +199,10 @@ def _stored_in(previous: Storage) -> Callable[[PackedImage], bytes]:
     return lambda packed: encoded_in(Source(previous, records_name(packed.split)), packed.start, packed.stop)
 
 
-def previous_source(order: Order, photo: Photo) -> Source | None:
-    """Where the record of a photo that was taken over lies."""
+def previous_source(order: Order, photo: Photo | RecalledPictures) -> Source | None:
+    """Where the records of what was taken over lie."""
+    if isinstance(photo, RecalledPictures):
+        return None if order.previous is None else Source(order.previous, records_name(photo.split))
     known = photo.plan.known
     if not isinstance(photo.encoded, StoredImage) or known is None or order.previous is None:
         return None
@@ -218,8 +223,8 @@ class Preparation:
     def run(
         self,
         examination: Examination,
-        photos: Iterable[tuple[Photo, Split]],
-        source_of: Callable[[Photo], Source | None],
+        photos: Iterable[tuple[Photo | RecalledPictures, Split]],
+        source_of: Callable[[Photo | RecalledPictures], Source | None],
     ) -> PrepSummary:
         """Pack photos, publish the report as soon as the last was checked, then finish the files."""
         output = self._order.output
@@ -242,9 +247,11 @@ class Preparation:
                 for photo, split in photos:
                     source = source_of(photo)
                     packers.add(photo, split, source)
-                    if split != "train":
-                        picture = pictures.add(photo, split, source) if self._order.judging else None
-                        held_out.write(held_out_line(self._held_out(photo, split, picture)))
+                    if split == "train":
+                        continue
+                    for one in singly(photo):
+                        picture = pictures.add(one, split, source) if self._order.judging else None
+                        held_out.write(held_out_line(self._held_out(one, split, picture)))
                 pictures.finish()
             with self._watch.stage("report"):
                 if report is None:
@@ -292,16 +299,16 @@ class Preparation:
             if earlier is not None:
                 earlier.close()
 
-    def _held_out(self, photo: Photo, split: Split, picture: str | None) -> dict[str, Any]:
+    def _held_out(self, photo: UsedPicture, split: Split, picture: str | None) -> dict[str, Any]:
         return {
-            "key": photo.plan.labels.image,
+            "key": photo.path,
             "picture": picture,
-            "version_id": photo.plan.file.version,
+            "version_id": photo.version,
             "split": split,
-            "group": photo.plan.group,
+            "group": photo.group,
             "blake3": photo.digest.hex(),
-            "width": photo.width,
-            "height": photo.height,
+            "width": photo.size[0],
+            "height": photo.size[1],
             "boxes": [
                 {
                     "class": self._survey.classes[box.class_id],
@@ -375,11 +382,14 @@ class SplitPackers:
         self._path = folder / f"new-{INDEX}"
         self._index = PackedIndex(self._path, payload_treatment(found))
 
-    def add(self, photo: Photo, split: Split, source: Source | None) -> None:
-        """Pack one photo; `source` is where its record lies if it was packed before."""
+    def add(self, photo: Photo | RecalledPictures, split: Split, source: Source | None) -> None:
+        """Pack one photo, or several; `source` is where their records lie if they were packed before."""
         if split not in self._by_split:
             self._by_split[split] = SplitPacker(self._output, split, self._bits, self._index.add)
-        self._by_split[split].add(photo, source)
+        if isinstance(photo, Photo):
+            self._by_split[split].add(photo, source)
+        elif source is not None:
+            self._by_split[split].add_recalled(photo, source)
 
     def samples(self, split: Split) -> int:
         """Records written for a split."""

@@ -32,9 +32,9 @@ class Progress:
         self._started = time.monotonic()
         self._last = self._started
 
-    def step(self) -> None:
-        """One more is done."""
-        self._done += 1
+    def step(self, count: int = 1) -> None:
+        """So many more are done."""
+        self._done += count
         now = time.monotonic()
         if now - self._last < self._EVERY_SECONDS and self._done < self._total:
             return

@@ -11,9 +11,11 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dataprep_job.errors import RecordError
 from dataprep_job.labels import Edges
@@ -104,6 +106,20 @@ def mirrored_label(label: bytes) -> bytes:
     return values.tobytes()
 
 
+def mirrored_labels(labels: Sequence[bytes]) -> list[bytes]:
+    """The labels of the mirrored copies of many pictures."""
+    values = np.frombuffer(b"".join(labels), "<f4").copy()
+    lengths = np.array([len(label) for label in labels], np.int64)
+    ends = np.cumsum(lengths)
+    objects = (lengths // 4 - LABEL_HEADER_WIDTH) // OBJECT_WIDTH
+    owners = np.repeat(np.arange(len(labels)), objects)
+    places = LABEL_HEADER_WIDTH * (owners + 1) + OBJECT_WIDTH * np.arange(len(owners))
+    left, right = values[places + 1].astype(np.float64), values[places + 3].astype(np.float64)
+    values[places + 1], values[places + 3] = 1 - right, 1 - left
+    data = values.tobytes()
+    return [data[start:end] for start, end in zip((ends - lengths).tolist(), ends.tolist(), strict=True)]
+
+
 def label_values(label: bytes) -> tuple[float, ...]:
     """The numbers of a label."""
     return struct.unpack(f"<{len(label) // 4}f", label)
@@ -142,6 +158,15 @@ def unbroken_frame(header: bytes, encoded_bytes: int) -> tuple[bytes, int]:
     return b"".join((MAGIC, length.to_bytes(4, "little"), header)), len(_PADDING[length & 3])
 
 
+def unbroken_bytes(label_bytes: NDArray[np.int64], encoded_bytes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The length of records of labelled pictures that hold no magic."""
+    return _HEADER.size + (_IMAGE_HEADER.size + label_bytes + encoded_bytes + 3 & ~3)
+
+
+LABEL_START = _HEADER.size + _IMAGE_HEADER.size
+"""Where the label begins in the record of a labelled picture."""
+
+
 def unpack_image(payload: bytes) -> tuple[int, list[float], bytes]:
     """Record id, label and encoded picture of a payload that `pack_image` made."""
     try:
@@ -156,6 +181,21 @@ def list_line(record_id: int, label: bytes, path: str) -> str:
     """The line of a `.lst` file, as im2rec reads it, with enough digits for a float32."""
     numbers = "\t%.9g" * (len(label) // 4) % label_values(label)
     return f"{record_id}{numbers}\t{path}\n"
+
+
+def list_lines(record_ids: Sequence[int], labels: Sequence[bytes], paths: Sequence[str]) -> str:
+    """The lines of many records, see `list_line`."""
+    return "".join(
+        [
+            _line_form(len(label) // 4) % (number, *label_values(label), path)
+            for number, label, path in zip(record_ids, labels, paths, strict=True)
+        ]
+    )
+
+
+@lru_cache(1000)
+def _line_form(width: int) -> str:
+    return "%d" + "\t%.9g" * width + "\t%s\n"
 
 
 def index_line(record_id: int, offset: int) -> str:

@@ -19,7 +19,7 @@ from typing import cast
 
 from nestbox.prep_summary import PrepSummary
 
-from dataprep_job.check import Examination, open_all
+from dataprep_job.check import Examination, cpu_count, open_all
 from dataprep_job.collector import seldom_collecting
 from dataprep_job.defects import Defect, Place
 from dataprep_job.errors import SourceError
@@ -38,6 +38,7 @@ from dataprep_job.prepare import (
     read_dataset,
 )
 from dataprep_job.progress import Progress, Say, Stopwatch
+from dataprep_job.recalled import RecalledPictures, plan_recalled
 from dataprep_job.storage import Storage
 from dataprep_job.survey import PACKING_ORDER, PlannedImage, Survey, load_survey, save_survey
 
@@ -94,7 +95,12 @@ def prepare_slice(order: Order, number: int, slices: int, say: Say) -> None:
         rest = _Rest(Path(folder) / _REST)
         packers = SplitPackers(output, found, Path(folder))
         try:
-            for photo in open_all(found.source, found.plan(first, last), treatment, order.jobs):
+            items = plan_recalled(found, treatment, order.jobs or cpu_count(), first, last)
+            for photo in open_all(found.source, items, treatment, order.jobs):
+                if isinstance(photo, RecalledPictures):
+                    packers.add(photo, photo.split, previous_source(order, photo))
+                    progress.step(len(photo))
+                    continue
                 rest.add(photo)
                 if photo.boxes:
                     packers.add(photo, photo.plan.split, previous_source(order, photo))
@@ -132,7 +138,9 @@ def merge(order: Order, slices: int, say: Say) -> PrepSummary:
         first_ids = [first for first, _ in slice_bounds(block_bits(found.planned), slices)]
         outputs = [order.output.below(_folder(number)) for number in range(slices)]
 
-        def source_of(photo: Photo) -> Source:
+        def source_of(photo: Photo | RecalledPictures) -> Source | None:
+            if isinstance(photo, RecalledPictures):
+                return None  # never made here
             # An empty slice begins where the next one does, which is the one meant.
             number = bisect_right(first_ids, photo.plan.record_id) - 1
             return Source(outputs[number], records_name(photo.plan.split))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,15 +42,25 @@ _BATCH_BYTES = 1 << 20
 _BATCHES_AHEAD = 8
 
 
+class Patch(NamedTuple):
+    """Bytes that take the place of those from `at` on, a position in the file that is copied from."""
+
+    at: int
+    data: bytes
+
+
 class Stream(Protocol):
     """A file that is being written from its start to its end."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Append bytes."""
         ...
 
-    def copy(self, source: Storage, name: str, start: int, stop: int) -> None:
-        """Append bytes `start` to `stop` of a file that exists already, by the shortest way."""
+    def copy(self, source: Storage, name: str, start: int, stop: int, patches: Sequence[Patch] = ()) -> None:
+        """Append bytes `start` to `stop` of a file that exists already, by the shortest way.
+
+        `patches`: bytes that are others in the copy, in the order of their places.
+        """
         ...
 
     def commit(self) -> None:
@@ -227,20 +238,20 @@ class _FileStream:
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
         self._file = self._temporary.open("wb", buffering=0)
         self._sources: dict[Path, BinaryIO] = {}
-        self._batch: list[bytes | _Stretch] = []
+        self._batch: list[bytes | bytearray | _Stretch] = []
         self._batch_bytes = 0
         self._writer = ThreadPoolExecutor(1)
         self._writing: deque[Future[None]] = deque()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         self._batch.append(data)
         self._batch_bytes += len(data)
         if self._batch_bytes >= _BATCH_BYTES:
             self._hand_over()
 
-    def copy(self, source: Storage, name: str, start: int, stop: int) -> None:
+    def copy(self, source: Storage, name: str, start: int, stop: int, patches: Sequence[Patch] = ()) -> None:
         if not isinstance(source, FolderStorage):
-            self.write(source.read_range(name, start, stop))
+            self.write(_patched(source.read_range(name, start, stop), start, patches))
             return
         path = source.path(name)
         try:
@@ -248,7 +259,7 @@ class _FileStream:
                 self._sources[path] = path.open("rb", buffering=0)
         except OSError as error:
             raise OutputError(f"{path} cannot be read: {error.strerror}.") from error
-        self._batch.append(_Stretch(self._sources[path].fileno(), start, stop))
+        self._batch.append(_Stretch(self._sources[path].fileno(), start, stop, patches))
         self._batch_bytes += stop - start
         if self._batch_bytes >= _BATCH_BYTES:
             self._hand_over()
@@ -265,11 +276,17 @@ class _FileStream:
         except OSError as error:
             raise OutputError(f"{self._path} cannot be written: {error.strerror}.") from error
 
-    def _write_batch(self, batch: list[bytes | _Stretch]) -> None:
+    def _write_batch(self, batch: list[bytes | bytearray | _Stretch]) -> None:
         buffer = bytearray()
         for piece in batch:
-            if isinstance(piece, bytes):
+            if isinstance(piece, bytes | bytearray):
                 buffer += piece
+            elif piece.patches:
+                self._write_all(buffer)
+                buffer.clear()
+                for start in range(piece.start, piece.stop, _PIECE_BYTES):
+                    data = _read_fully(piece.file, start, min(piece.stop, start + _PIECE_BYTES))
+                    self._write_all(_patched(data, start, piece.patches))
             elif piece.stop - piece.start < _SMALL_COPY:
                 buffer += _read_fully(piece.file, piece.start, piece.stop)
             else:
@@ -328,11 +345,26 @@ class _FileStream:
 
 
 class _Stretch(NamedTuple):
-    """Bytes `start` to `stop` of an open file."""
+    """Bytes `start` to `stop` of an open file, some of them replaced."""
 
     file: int
     start: int
     stop: int
+    patches: Sequence[Patch]
+
+
+def _patched(data: bytes, start: int, patches: Sequence[Patch]) -> bytes | bytearray:
+    """What was read from `start` on, with the patches in it; they may reach beyond its ends."""
+    first = bisect_left(patches, start, key=lambda patch: patch.at + len(patch.data))
+    last = bisect_left(patches, start + len(data), key=lambda patch: patch.at)
+    if first >= last:
+        return data
+    changed = bytearray(data)
+    for at, new in patches[first:last]:
+        begin = max(at, start)
+        end = min(at + len(new), start + len(data))
+        changed[begin - start : end - start] = new[begin - at : end - at]
+    return changed
 
 
 def _read_fully(file: int, start: int, stop: int) -> bytes:
@@ -472,12 +504,13 @@ class S3Storage:
 
 
 class _Piece(NamedTuple):
-    """A stretch of an object that is to be part of another one."""
+    """A stretch of an object that is to be part of another one, some of its bytes replaced."""
 
     source: Storage
     name: str
     start: int
     stop: int
+    patches: Sequence[Patch]
 
 
 class _MultipartStream:
@@ -499,17 +532,17 @@ class _MultipartStream:
         self._pieces: deque[tuple[_Piece, Future[bytes]]] = deque()
         self._readers = ThreadPoolExecutor(_READS_AHEAD)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         self._take_pieces(0)
         self._append(data)
 
-    def copy(self, source: Storage, name: str, start: int, stop: int) -> None:
-        if isinstance(source, S3Storage) and stop - start >= 2 * MIN_PART_BYTES:
+    def copy(self, source: Storage, name: str, start: int, stop: int, patches: Sequence[Patch] = ()) -> None:
+        if isinstance(source, S3Storage) and not patches and stop - start >= 2 * MIN_PART_BYTES:
             self._take_pieces(0)
             start = self._copy_inside(source, name, start, stop)
         while start < stop:
             end = min(stop, start + _PIECE_BYTES)
-            piece = _Piece(source, name, start, end)
+            piece = _Piece(source, name, start, end, patches)
             self._pieces.append((piece, self._readers.submit(source.read_range, name, start, end)))
             self._take_pieces(_PIECES_AHEAD)
             start = end
@@ -534,9 +567,9 @@ class _MultipartStream:
             found = data.result()
             if len(found) != piece.stop - piece.start:
                 raise OutputError(f"{self._target} cannot be written: {piece.name} is shorter than expected.")
-            self._append(found)
+            self._append(_patched(found, piece.start, piece.patches))
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes | bytearray) -> None:
         self._buffer += data
         sent = len(self._parts) + len(self._waiting)
         if len(self._buffer) >= PART_BYTES * (1 + sent // 1000):

@@ -33,6 +33,9 @@ PACKING_ORDER: tuple[Split, ...] = ("test", "validation", "train")
 
 _PLAN_COLUMNS = 'plan."group", plan.id, files.path, files.size, files.version, files.tag'
 
+PlanRow = tuple[Any, ...]
+"""Group, id, path, size, version, tag, then `RECORD_COLUMNS`, then `PACKED_COLUMNS` if anything is known."""
+
 SOURCES_LISTED = 50
 _NOMINAL = (1000, 1000)
 """Any size will do for two annotations in pixels; of two in shares, two in a thousand are no difference."""
@@ -117,28 +120,35 @@ class Survey:
 
     def plan_of(self, split: Split, first_id: int = 0, last_id: int = 1 << 63) -> Iterator[PlannedImage]:
         """The part of the plan that belongs to one split."""
+        return (self.planned_in(row, split) for row in self.rows_of(split, first_id, last_id))
+
+    def rows_of(self, split: Split, first_id: int = 0, last_id: int = 1 << 63) -> Iterator[PlanRow]:
+        """The same as rows, of which `planned_in` makes pictures."""
         columns = join = ""
         if self.catalogue.known_schemas:
             columns = f", {PACKED_COLUMNS}"
             join = (
                 f"LEFT JOIN {self.catalogue.known_schemas[-1]}.packed AS packed ON packed.image = plan.image"
             )
-        rows = self.catalogue.database.execute(
+        return self.catalogue.database.execute(
             f"SELECT {_PLAN_COLUMNS}, {RECORD_COLUMNS}{columns} "  # noqa: S608
             "FROM plan JOIN records ON records.seq = plan.record JOIN files ON files.path = plan.image "
             f"{join} WHERE plan.split = ? AND plan.id BETWEEN ? AND ? ORDER BY plan.id, plan.image",
             (split, first_id, last_id - 1),
         )
-        for group, record_id, path, size, version, tag, *rest in rows:
-            known = rest[RECORD_WIDTH:]
-            yield PlannedImage(
-                self.catalogue.record(rest[:RECORD_WIDTH]),
-                SourceFile(path, size, version, tag),
-                split,
-                group,
-                record_id,
-                PackedImage._make(known) if known and known[0] is not None else None,
-            )
+
+    def planned_in(self, row: PlanRow, split: Split) -> PlannedImage:
+        """The picture in one of the `rows_of` a split."""
+        group, record_id, path, size, version, tag, *rest = row
+        known = rest[RECORD_WIDTH:]
+        return PlannedImage(
+            self.catalogue.record(rest[:RECORD_WIDTH]),
+            SourceFile(path, size, version, tag),
+            split,
+            group,
+            record_id,
+            PackedImage._make(known) if known and known[0] is not None else None,
+        )
 
     def count_between(self, first_id: int, last_id: int) -> int:
         """How many pictures of the plan have ids with first <= id < last."""

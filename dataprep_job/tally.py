@@ -6,14 +6,19 @@ import math
 import struct
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dataprep_job.agreement import say_the_same
 from dataprep_job.annotation_formats import FORMAT_TITLES
 from dataprep_job.defects import Defect, DefectLog, Place
 from dataprep_job.inspection import Photo
 from dataprep_job.labels import Split
+from dataprep_job.recalled import NAMED_SPLIT, RecalledPictures
 from dataprep_job.recordio import label_boxes
 from dataprep_job.survey import PACKING_ORDER, Survey
 
@@ -58,6 +63,24 @@ class _DigestFilter:
         for bit in self._bits_of(digest):
             self._met[bit >> 3] |= 1 << (bit & 7)
         return is_known
+
+    def met(self, digests: Sequence[bytes]) -> list[bytes]:
+        """Those of many digests that it may hold."""
+        first, second = self._all_bits_of(digests)
+        met = np.frombuffer(self._met, np.uint8)
+        may_hold = met[first >> 3] >> (first & 7) & met[second >> 3] >> (second & 7) & 1
+        return [digests[number] for number in np.flatnonzero(may_hold).tolist()]
+
+    def take_in_all(self, digests: Sequence[bytes]) -> None:
+        """Take in many digests."""
+        met = np.frombuffer(self._met, np.uint8)
+        for bits in self._all_bits_of(digests):
+            np.bitwise_or.at(met, bits >> 3, (1 << (bits & 7)).astype(np.uint8))
+
+    def _all_bits_of(self, digests: Sequence[bytes]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        words = np.frombuffer(b"".join([digest[: _WORDS.size] for digest in digests]), "<u4")
+        words = words.reshape(-1, 2) & np.uint32(self._mask)
+        return words[:, 0], words[:, 1]
 
     def _bits_of(self, digest: bytes) -> tuple[int, int]:
         first, second = _WORDS.unpack_from(digest)
@@ -123,9 +146,61 @@ class Tally:
             self.box_shares[share_class((x1 - x0) * (y1 - y0) / area)] += 1
         for class_id in {class_id for class_id, _ in boxes}:
             counts.pictures[self._classes[class_id]] += 1
-        is_counted = size in self.picture_sizes or len(self.picture_sizes) < _SIZES_COUNTED
-        self.picture_sizes[size if is_counted else (0, 0)] += 1
+        self._count_size(size)
         return split
+
+    def add_recalled(self, pictures: RecalledPictures) -> bool:
+        """Count pictures that were packed before, all at once.
+
+        Returns:
+            Whether that was done; otherwise one of them is a copy, and they have to be counted one by one.
+        """
+        digests, split = pictures.digests, pictures.split
+        if split == "train" and self._are_any_in("held_digests", self._held.met(digests)):
+            return False
+        met = self._digests.met(digests)
+        if met:
+            self.flush()
+        if self._are_any_in("used", met) or len(set(digests)) < len(digests):
+            return False
+        self._digests.take_in_all(digests)
+        is_named = [row[NAMED_SPLIT] is not None for row in pictures.rows]
+        rows = zip(digests, pictures.paths, repeat(split), is_named, pictures.labels, strict=False)
+        self._waiting.extend(rows)
+        if len(self._waiting) >= _BATCH:
+            self.flush()
+        self._count(pictures)
+        return True
+
+    def _are_any_in(self, table: str, digests: Iterable[bytes]) -> bool:
+        query = f"SELECT 1 FROM {table} WHERE digest = ?"  # noqa: S608
+        return any(self._catalogue.one(query, (digest,)) is not None for digest in digests)
+
+    def _count(self, pictures: RecalledPictures) -> None:
+        counts, names = self.splits[pictures.split], self._classes
+        counts.images += len(pictures)
+        counts.most_boxes = max(counts.most_boxes, int(pictures.box_counts.max()))
+        owners, class_ids, edges = pictures.owners, pictures.class_ids, pictures.edges
+        for class_id, count in enumerate(np.bincount(class_ids).tolist()):
+            if count:
+                counts.boxes[names[class_id]] += count
+        # A picture counts once for a class, however many boxes of it are there.
+        once = np.unique(owners * len(names) + class_ids) % len(names)
+        for class_id, count in enumerate(np.bincount(once).tolist()):
+            if count:
+                counts.pictures[names[class_id]] += count
+        areas = (pictures.widths * pictures.heights)[owners]
+        shares = np.sqrt((edges[:, 2] - edges[:, 0]) * (edges[:, 3] - edges[:, 1]) / areas)
+        for number, count in enumerate(np.bincount(np.searchsorted(SHARE_CLASSES, shares)).tolist()):
+            if count:
+                self.box_shares[number] += count
+        sizes = Counter(zip(pictures.widths.tolist(), pictures.heights.tolist(), strict=True))
+        for size, count in sizes.items():
+            self._count_size(size, count)
+
+    def _count_size(self, size: tuple[int, int], count: int = 1) -> None:
+        is_counted = size in self.picture_sizes or len(self.picture_sizes) < _SIZES_COUNTED
+        self.picture_sizes[size if is_counted else (0, 0)] += count
 
     def flush(self) -> None:
         """Write the used pictures that wait to the table `used`."""

@@ -46,7 +46,8 @@ def export_folder(folder: Path, target: Path, writer: Writer, say: Say = say_not
     examination = Examination(found, say)
     usable = _Usable(found.catalogue)
     for photo, split in examination.photos():
-        usable.add(photo, split)
+        if isinstance(photo, Photo):
+            usable.add(photo, split)
     report = examination.report()
     if report.blocked:
         return report
