@@ -13,6 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from dataprep_job.defects import Place
 from dataprep_job.file_source import SourceFile
@@ -42,7 +43,9 @@ class Catalogue:
 
     def __init__(self, path: Path | None = None) -> None:
         """A new catalogue in a temporary file, or (`path`) one that `save` wrote."""
-        self.database = sqlite3.connect(str(path) if path is not None else "", isolation_level=None)
+        # As an address, so that other databases can be attached for reading only.
+        address = f"file:{quote(str(path))}" if path is not None else ""
+        self.database = sqlite3.connect(address, isolation_level=None, uri=True)
         self.database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
             self.database.execute(f"PRAGMA {pragma}")
@@ -58,11 +61,15 @@ class Catalogue:
         if path is None:
             self.database.executescript(_SCHEMA)
         else:
-            for name, used in self.database.execute("SELECT name, class FROM names ORDER BY id"):
-                self._name_ids[name] = len(self._names)
-                self._names.append(name)
-                self._classes.append(used)
+            self.load_names()
         self.database.execute("BEGIN")
+
+    def load_names(self) -> None:
+        """Take up the names that the table `names` holds."""
+        for name, used in self.database.execute("SELECT name, class FROM names ORDER BY id"):
+            self._name_ids[name] = len(self._names)
+            self._names.append(name)
+            self._classes.append(used)
 
     def attach_index(self, path: Path, schema: Literal["previous", "slices"], *, known: bool) -> None:
         """Make an index of packed pictures readable. `known`: its payloads can be taken over."""
@@ -203,11 +210,13 @@ def insert_files(catalogue: Catalogue, rows: Iterable[tuple[SourceFile, str, str
             for file, stem, extension, is_picture in rows
         ),
     )
+
+
+def index_files(catalogue: Catalogue) -> None:
+    """Prepare the table `files` for readers, who look for stems and extensions."""
+    catalogue.database.execute("CREATE INDEX files_by_stem ON files (stem, extension, is_picture)")
     catalogue.database.execute(
-        "CREATE INDEX IF NOT EXISTS files_by_stem ON files (stem, extension, is_picture)"
-    )
-    catalogue.database.execute(
-        "CREATE INDEX IF NOT EXISTS files_by_extension ON files (extension, path) WHERE NOT is_picture"
+        "CREATE INDEX files_by_extension ON files (extension, path) WHERE NOT is_picture"
     )
 
 

@@ -92,8 +92,12 @@ class DatasetFiles:
         self._catalogue = catalogue or Catalogue()
         self._database = self._catalogue.database
         self._has_plain_names = False
+        self.is_repeatable = True
+        """Whether all that was read lies in files that are there and that are no pictures."""
         insert_files(self._catalogue, map(_described, source.files()))
-        log.extend(source.refused())
+        self.refused = list(source.refused())
+        """What the source left out, and why."""
+        log.extend(self.refused)
 
     def has(self, path: str) -> bool:
         """Whether the dataset holds this very path."""
@@ -218,7 +222,7 @@ class DatasetFiles:
 
     def read(self, path: str) -> bytes | None:
         """A small annotation file's bytes; None, with a defect, where it is gone or too large."""
-        file = self.file(path)
+        file = self._asked(path)
         if not self._fits(file):
             return None
         try:
@@ -229,7 +233,7 @@ class DatasetFiles:
 
     def open(self, path: str) -> BinaryIO | None:
         """An annotation file of any size as a stream; None, with a defect, where it is gone."""
-        file = self.file(path)
+        file = self._asked(path)
         try:
             return self._source.open(file)
         except FileGoneError as error:
@@ -436,7 +440,12 @@ class DatasetFiles:
         )
         return False
 
+    def _asked(self, path: str) -> SourceFile:
+        self.is_repeatable = self.is_repeatable and extension(path) not in PICTURE_EXTENSIONS
+        return self.file(path)
+
     def _gone(self, file: SourceFile, error: FileGoneError) -> None:
+        self.is_repeatable = False
         self._log.add(error.code, Place(file.path), str(error))
 
 

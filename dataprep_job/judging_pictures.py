@@ -14,6 +14,7 @@ from dataprep_job.recalled import UsedPicture
 from dataprep_job.s3_client import READ_THREADS
 from dataprep_job.storage import Storage
 
+_JPEG = "image/jpeg"
 _WAITING = 4 * READ_THREADS
 """Pictures of some hundred kilobytes: a few ten megabytes at most."""
 
@@ -25,8 +26,10 @@ class JudgingPictures:
     where there are any; otherwise the validation split judges.
     """
 
-    def __init__(self, output: Storage) -> None:
+    def __init__(self, output: Storage, previous: Storage | None) -> None:
+        """`previous`: the previous preparation, whose pictures are copied as they are where it has them."""
         self._output = output
+        self._previous = previous
         self._pool = ThreadPoolExecutor(READ_THREADS)
         self._waiting: deque[Future[None]] = deque()
         self._has_test = False
@@ -59,5 +62,10 @@ class JudgingPictures:
         if isinstance(encoded, StoredImage):
             if source is None:
                 raise ValueError(f"{picture.path} is said to be packed, but not where.")
+            if source.storage is self._previous:
+                if self._output.put_copy(name, self._previous, name, _JPEG):
+                    return
+                # It may have judged on none.
+                self._previous = None
             encoded = encoded_in(source, encoded.start, encoded.stop)
-        self._output.put(name, encoded, "image/jpeg")
+        self._output.put(name, encoded, _JPEG)

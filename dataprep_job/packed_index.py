@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from operator import itemgetter
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 INDEX = "index.sqlite"
 _VERSION = 1
-_BATCH = 500
+_BATCH = 4000
 
 _SCHEMA = """
 CREATE TABLE packed (
@@ -86,9 +87,9 @@ class PackedIndex:
         self._marks = ", ".join("?" * len(PackedImage._fields))
         self._waiting: list[PackedImage] = []
 
-    def add(self, packed: PackedImage) -> None:
-        """Note one packed picture."""
-        self._waiting.append(packed)
+    def add(self, packed: Iterable[PackedImage]) -> None:
+        """Note packed pictures."""
+        self._waiting.extend(packed)
         if len(self._waiting) >= _BATCH:
             self._flush()
 

@@ -92,14 +92,18 @@ class SplitPacker:
     """
 
     def __init__(
-        self, storage: Storage, split: Split, bits: int, note: Callable[[PackedImage], None] | None = None
+        self,
+        storage: Storage,
+        split: Split,
+        bits: int,
+        note: Callable[[Iterable[PackedImage]], None] = lambda _: None,
     ) -> None:
         """
         Args:
             storage: where the files go.
             split: that is packed.
             bits: how many leading bits of an id tell the block, see `block_bits`.
-            note: is told where every photo lies.
+            note: is told where the photos lie.
         """
         self._is_train = split == "train"
         self._split = split
@@ -145,8 +149,8 @@ class SplitPacker:
         if photo.mirrored and self._is_train:
             sample = _Sample(plan.record_id + 1, mirrored_label(label), path, photo.mirrored, source)
             self._mirrored.append((sample, packed))
-        elif self._note is not None:
-            self._note(packed)
+        else:
+            self._note([packed])
 
     def add_recalled(self, pictures: RecalledPictures, source: Source) -> None:
         """Pack pictures that lie in `source`, and their mirrored copies where they have any."""
@@ -158,9 +162,8 @@ class SplitPacker:
             self._copy_records(part, pictures.labels[first:last], pictures.starts, pictures.stops, 0)
             if pictures.mirrored is not None:
                 self._mirrored.append(part)
-            elif self._note is not None:
-                for packed in part.packed(None):
-                    self._note(packed)
+            else:
+                self._note(part.packed(None))
 
     def _enter_block(self, block: int) -> None:
         if block != self._block:
@@ -207,8 +210,7 @@ class SplitPacker:
                 continue
             sample, packed = several
             written = self._write(sample)
-            if self._note is not None:
-                self._note(PackedImage(*packed[:-3], *written))
+            self._note([PackedImage(*packed[:-3], *written)])
         if self._lines:
             self._index.write("".join([index for index, _ in self._lines]).encode())
             self._list.write("".join([line for _, line in self._lines]).encode())
@@ -221,9 +223,7 @@ class SplitPacker:
             return
         labels = mirrored_labels(pictures.labels[part.first : part.last])
         self._copy_records(part, labels, *pictures.mirrored, 1)
-        if self._note is not None:
-            for packed in part.packed(offset):
-                self._note(packed)
+        self._note(part.packed(offset))
 
     def _write(self, sample: _Sample) -> _Written:
         start = self._offset

@@ -35,6 +35,7 @@ from dataprep_job.held_out import (
 )
 from dataprep_job.inspection import Photo, StoredImage, Treatment
 from dataprep_job.judging_pictures import JudgingPictures
+from dataprep_job.kept_reading import READING
 from dataprep_job.labels import Split
 from dataprep_job.packed_index import INDEX, PackedImage, PackedIndex, read_treatment
 from dataprep_job.packing import Source, SplitPacker, block_bits, encoded_in, records_name
@@ -43,7 +44,7 @@ from dataprep_job.recalled import RecalledPictures, UsedPicture, plan_recalled, 
 from dataprep_job.recordio import label_width
 from dataprep_job.report_page import report_page
 from dataprep_job.storage import Storage
-from dataprep_job.survey import Earlier, Survey, survey
+from dataprep_job.survey import Earlier, Kept, Survey, survey
 from dataprep_job.trained_before import TRAINED_BEFORE, trained_before_lines
 
 SUMMARY = "summary.json"
@@ -106,7 +107,7 @@ def prepare(order: Order, say: Say) -> PrepSummary:
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(prefix="nestbox-") as folder:
         with watch.stage("read"):
-            found = read_dataset(order, say)
+            found = read_dataset(order, say, Path(folder))
             treatment = packing_treatment(order, found, Path(folder))
             if order.source.read_threads > 1 and found.bytes_planned() <= HELD_BYTES:
                 treatment = replace(treatment, encodes_later=True)
@@ -122,10 +123,20 @@ def prepare(order: Order, say: Say) -> PrepSummary:
         )
 
 
-def read_dataset(order: Order, say: Say) -> Survey:
-    """Read the annotations and decide on classes and splits, true to the previous preparation."""
+def read_dataset(order: Order, say: Say, folder: Path) -> Survey:
+    """Read the annotations and decide on classes and splits, true to the previous preparation.
+
+    `folder`: for temporary files.
+    """
     say(f"{order.run}: reading the annotations")
-    found = survey(order.source, read_earlier(order.previous))
+    earlier = read_earlier(order.previous)
+    # Tags say that annotations have not changed: not enough where contents are to be compared.
+    may_take_over = order.previous is not None and not order.checksums
+    before = order.previous.local_copy(READING, folder) if may_take_over and order.previous else None
+    kept = Kept(before, folder / f"new-{READING}")
+    found = survey(order.source, earlier, kept)
+    if kept.path.exists():
+        order.output.put_file(READING, kept.path, _SQLITE)
     configuration = found.configuration
     if order.resize is not None:
         configuration = replace(configuration, resize=order.resize)
@@ -242,7 +253,7 @@ class Preparation:
                     report = examination.report()
                     publish(self._order, report, self._say)
                     photos = encode_all(checked, examination.treatment, self._order.jobs)
-                pictures = JudgingPictures(output)
+                pictures = JudgingPictures(output, self._order.previous)
                 stack.callback(pictures.close)
                 for photo, split in photos:
                     source = source_of(photo)

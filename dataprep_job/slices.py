@@ -64,8 +64,8 @@ def plan(order: Order, say: Say) -> None:
     """
     if _is_done(order, say):
         return
-    found = read_dataset(order, say)
     with tempfile.TemporaryDirectory(prefix="nestbox-") as folder:
+        found = read_dataset(order, say, Path(folder))
         path = Path(folder) / "plan.sqlite"
         save_survey(found, path)
         order.output.put_file(_PLAN, path, _SQLITE)

@@ -80,10 +80,9 @@ _UNDECIDED = 'SELECT DISTINCT "group", share FROM plan WHERE split IS NULL'
 class Splitting:
     """The table `plan` of a catalogue: every picture that is going to be opened, with its split."""
 
-    def __init__(self, catalogue: Catalogue, log: DefectLog) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._database = catalogue.database
-        self._log = log
         for statement in filter(None, map(str.strip, _SCHEMA.split(";"))):
             self._database.execute(statement)
         self._database.create_function("photo_of", 1, photo_of, deterministic=True)
@@ -104,7 +103,7 @@ class Splitting:
                     [row for row in rows if row[0] is not None],
                 )
 
-    def choose(self, validation: float) -> bool:
+    def choose(self, validation: float, log: DefectLog) -> bool:
         """Give every planned picture its split.
 
         Rules, in this order: held out before stays held out; the split that the data names; where the data
@@ -114,6 +113,7 @@ class Splitting:
 
         Args:
             validation: the share to hold out where the data does not say.
+            log: receives what people should know about it.
 
         Returns:
             Whether the validation split has to judge runs as well, as there is no test split.
@@ -127,17 +127,15 @@ class Splitting:
         if named == {"train"}:
             count = self._catalogue.one("SELECT count(*) FROM plan WHERE named IS NOT NULL")
             message = f"All {count:,} pictures with a split are for training; {validation:.0%} are held out."
-            self._log.add("split.made-from-train", Place(""), message)
+            log.add("split.made-from-train", Place(""), message)
             self._database.execute("UPDATE plan SET split = NULL")
         if named:
-            self._log.add_together(
-                "split.unlisted", self._places("named IS NULL"), "No split names {subject}."
-            )
+            log.add_together("split.unlisted", self._places("named IS NULL"), "No split names {subject}.")
         if named & {"validation", "test"}:
             self._hold_out_copies()
         self._split_by_hash(validation, may_be_empty=bool(named & {"validation", "test"}))
-        self._keep_held_out()
-        self._warn_of_straddling_copies()
+        self._keep_held_out(log)
+        self._warn_of_straddling_copies(log)
         if not has_both:
             self._database.execute("UPDATE plan SET split = 'validation' WHERE split = 'test'")
         self._database.execute("CREATE INDEX plan_in_order ON plan (split, id, image)")
@@ -178,7 +176,7 @@ class Splitting:
             f"WHERE named IS NULL AND {_IS_COPY}"
         )
 
-    def _keep_held_out(self) -> None:
+    def _keep_held_out(self, log: DefectLog) -> None:
         if self._catalogue.one("SELECT 1 FROM held_paths LIMIT 1") is None:
             return
         was_held = (
@@ -186,7 +184,7 @@ class Splitting:
             'OR "group" IN (SELECT "group" FROM held_groups) '
             f"OR (named IS NULL AND {_IS_COPY} AND photo_of(plan.image) IN (SELECT photo FROM held_photos)))"
         )
-        self._log.add_together(
+        log.add_together(
             "split.held-out-kept",
             self._places(f"named = 'train' AND {was_held}"),
             "Held out by an earlier run, and still: {subject}.",
@@ -197,7 +195,7 @@ class Splitting:
             f"(SELECT split FROM held_photos WHERE photo = photo_of(image))) WHERE {was_held}"
         )
 
-    def _warn_of_straddling_copies(self) -> None:
+    def _warn_of_straddling_copies(self, log: DefectLog) -> None:
         rows = self._database.execute(
             "SELECT photo_of(image) AS photo, split, min(image), count(*) FROM plan "  # noqa: S608
             f"WHERE {_IS_COPY} GROUP BY photo, split HAVING photo IS NOT NULL ORDER BY photo, split"
@@ -211,7 +209,7 @@ class Splitting:
                     for _, split, first, count in splits
                 )
                 message = f"Copies of the photo {photo} are in several splits: {copies}."
-                self._log.add("image.copies-across-splits", Place(images[0]), message, images)
+                log.add("image.copies-across-splits", Place(images[0]), message, images)
 
     def _places(self, condition: str) -> Iterator[tuple[Place, str]]:
         rows = self._database.execute(

@@ -40,6 +40,8 @@ _SMALL_COPY = 128 << 10
 """Below this, reading and writing costs less than emptying the buffer for the kernel."""
 _BATCH_BYTES = 1 << 20
 _BATCHES_AHEAD = 8
+_SYNC_BYTES = 16 << 20
+"""So much is on its way to the disk before the end, where a file has to be there when it appears."""
 
 
 class Patch(NamedTuple):
@@ -111,6 +113,10 @@ class Storage(Protocol):
         """Write a whole file from this machine's disk."""
         ...
 
+    def put_copy(self, name: str, source: Storage, source_name: str, content_type: str) -> bool:
+        """Write a whole file that is a copy of another one; False where there is no such file."""
+        ...
+
     def put_if_absent(self, name: str, data: bytes, content_type: str) -> bool:
         """Write a whole file unless it exists; False where it does."""
         ...
@@ -127,6 +133,13 @@ def open_storage(address: str, s3: S3Client | None = None) -> Storage:
     if "://" in address or not address:
         raise LocationError(f"{address!r} is no place to store: write s3://bucket/prefix/ or a folder.")
     return FolderStorage(Path(address))
+
+
+def _put_copy(target: Storage, name: str, source: Storage, source_name: str, content_type: str) -> bool:
+    data = source.read(source_name)
+    if data is not None:
+        target.put(name, data, content_type)
+    return data is not None
 
 
 class FolderStorage:
@@ -197,6 +210,10 @@ class FolderStorage:
         stream.write(data)
         stream.commit()
 
+    def put_copy(self, name: str, source: Storage, source_name: str, content_type: str) -> bool:
+        """Write a whole file that is a copy of another one; False where there is no such file."""
+        return _put_copy(self, name, source, source_name, content_type)
+
     def put_if_absent(self, name: str, data: bytes, content_type: str) -> bool:  # noqa: ARG002
         """Write a whole file unless it exists."""
         path = self.path(name)
@@ -242,6 +259,9 @@ class _FileStream:
         self._batch_bytes = 0
         self._writer = ThreadPoolExecutor(1)
         self._writing: deque[Future[None]] = deque()
+        self._syncer = ThreadPoolExecutor(1) if durable else None
+        self._syncing: Future[None] | None = None
+        self._unsynced = 0
 
     def write(self, data: bytes | bytearray) -> None:
         self._batch.append(data)
@@ -277,6 +297,15 @@ class _FileStream:
             raise OutputError(f"{self._path} cannot be written: {error.strerror}.") from error
 
     def _write_batch(self, batch: list[bytes | bytearray | _Stretch]) -> None:
+        self._write_pieces(batch)
+        self._unsynced += sum(map(_length, batch))
+        is_idle = self._syncing is None or self._syncing.done()
+        if self._syncer is not None and is_idle and self._unsynced >= _SYNC_BYTES:
+            # The disk works while the rest is prepared; whether it could is asked at the end.
+            self._unsynced = 0
+            self._syncing = self._syncer.submit(os.fdatasync, self._file.fileno())
+
+    def _write_pieces(self, batch: list[bytes | bytearray | _Stretch]) -> None:
         buffer = bytearray()
         for piece in batch:
             if isinstance(piece, bytes | bytearray):
@@ -325,6 +354,8 @@ class _FileStream:
             self._wait()
         try:
             if self._durable:
+                if self._syncing is not None:
+                    self._syncing.result()
                 os.fsync(self._file.fileno())
             self._close()
             self._temporary.replace(self._path)
@@ -339,6 +370,8 @@ class _FileStream:
 
     def _close(self) -> None:
         self._writer.shutdown(cancel_futures=True)
+        if self._syncer is not None:
+            self._syncer.shutdown(cancel_futures=True)
         self._file.close()
         for file in self._sources.values():
             file.close()
@@ -351,6 +384,10 @@ class _Stretch(NamedTuple):
     start: int
     stop: int
     patches: Sequence[Patch]
+
+
+def _length(piece: bytes | bytearray | _Stretch) -> int:
+    return piece.stop - piece.start if isinstance(piece, _Stretch) else len(piece)
 
 
 def _patched(data: bytes, start: int, patches: Sequence[Patch]) -> bytes | bytearray:
@@ -482,6 +519,25 @@ class S3Storage:
             self._s3.put_object(Bucket=target.bucket, Key=target.key, Body=data, ContentType=content_type)
         except (ClientError, BotoCoreError) as error:
             raise OutputError(f"{target} cannot be written: {reason(error)}.") from error
+
+    def put_copy(self, name: str, source: Storage, source_name: str, content_type: str) -> bool:
+        """Write a whole object that is a copy of another one, inside S3; False where there is none."""
+        if not isinstance(source, S3Storage):
+            return _put_copy(self, name, source, source_name, content_type)
+        target, origin = self._location.child(name), source.location(source_name)
+        try:
+            self._s3.copy_object(
+                Bucket=target.bucket,
+                Key=target.key,
+                CopySource={"Bucket": origin.bucket, "Key": origin.key},
+            )
+        except ClientError as error:
+            if is_hidden_or_absent(error):
+                return False
+            raise OutputError(f"{target} cannot be written: {reason(error)}.") from error
+        except BotoCoreError as error:
+            raise OutputError(f"{target} cannot be written: {reason(error)}.") from error
+        return True
 
     def put_if_absent(self, name: str, data: bytes, content_type: str) -> bool:
         """Write a whole object with If-None-Match."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dataprep_job.agreement import LabelledBox, say_the_same
-from dataprep_job.catalogue import RECORD_COLUMNS, RECORD_WIDTH, Catalogue
+from dataprep_job.catalogue import RECORD_COLUMNS, RECORD_WIDTH, Catalogue, index_files
 from dataprep_job.class_list import append_classes, normal_name
 from dataprep_job.collector import seldom_collecting
 from dataprep_job.configuration import FILE_NAME, Configuration, read_configuration
@@ -23,6 +24,7 @@ from dataprep_job.errors import FileGoneError, PictureError
 from dataprep_job.file_source import FileSource, SourceFile
 from dataprep_job.held_out import HeldOutImage
 from dataprep_job.image_header import ImageHeader, read_header
+from dataprep_job.kept_reading import keep, reading_key, take_over
 from dataprep_job.labels import LabelledImage, Split
 from dataprep_job.packed_index import PACKED_COLUMNS, PackedImage
 from dataprep_job.readers import READERS
@@ -223,12 +225,81 @@ class _Gathering:
         self.class_order.update(dict.fromkeys(names))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where readings are kept, see `kept_reading`.
+
+    Attributes:
+        previous: what the previous preparation read; None where nothing may be taken over.
+        path: where to write what this one reads, whether that was taken over or not. Nothing is written where
+            it could not be trusted.
+    """
+
+    previous: Path | None
+    path: Path
+
+
 @seldom_collecting()
-def survey(source: FileSource, earlier: Earlier) -> Survey:
+def survey(source: FileSource, earlier: Earlier, kept: Kept | None = None) -> Survey:
     """Read a dataset's annotations and decide on classes and splits."""
     log = DefectLog()
     catalogue = Catalogue()
     files = DatasetFiles(source, log, catalogue)
+    splitting = Splitting(catalogue)
+    key = reading_key(catalogue, files.refused) if kept is not None else None
+    state = None
+    if kept is not None and kept.previous is not None and key is not None:
+        state = take_over(catalogue, kept.previous, key)
+    if kept is not None and kept.previous is not None and state is not None:
+        shutil.copyfile(kept.previous, kept.path)
+    if state is None:
+        reading, is_repeatable = _read(source, files, log, catalogue, splitting)
+        if kept is not None and key is not None and is_repeatable:
+            state = {
+                **reading._asdict(),
+                "configuration": reading.configuration.to_dict(),
+                "log": log.to_dict(),
+            }
+            keep(catalogue, kept.path, key, state)
+    else:
+        log = DefectLog.from_dict(state.pop("log"))
+        configuration = Configuration.from_dict(state.pop("configuration"))
+        reading = _Reading(configuration=configuration, **state)
+    splitting.hold_out(earlier.held_out)
+    validation_is_test = splitting.choose(reading.configuration.validation, log)
+    return Survey(
+        source=source,
+        configuration=reading.configuration,
+        catalogue=catalogue,
+        classes=append_classes(earlier.classes, reading.classes),
+        planned=catalogue.one("SELECT count(*) FROM plan"),
+        labelled=reading.labelled,
+        pictures=catalogue.one("SELECT count(*) FROM files WHERE is_picture"),
+        files=catalogue.one("SELECT count(*) FROM files"),
+        formats=reading.formats,
+        validation_is_test=validation_is_test,
+        log=log,
+    )
+
+
+class _Reading(NamedTuple):
+    """What was read beside records: see `Survey`, but that `classes` are those of this dataset alone."""
+
+    configuration: Configuration
+    classes: list[str]
+    labelled: int
+    formats: list[str]
+
+
+def _read(
+    source: FileSource, files: DatasetFiles, log: DefectLog, catalogue: Catalogue, splitting: Splitting
+) -> tuple[_Reading, bool]:
+    """Read all annotations, and plan the pictures that have boxes.
+
+    Returns:
+        What was found, and whether the same files would give the same again.
+    """
+    index_files(catalogue)
     configuration = _read_configuration(files, log)
     gathering = _Gathering(catalogue)
     for reader in READERS:
@@ -239,29 +310,19 @@ def survey(source: FileSource, earlier: Earlier) -> Survey:
     log.add_together("image.unlabelled", _unlabelled(catalogue), "No annotation speaks of {subject}.")
 
     names = _Names(catalogue, configuration, log)
-    splitting = Splitting(catalogue, log)
     merging = _Merging(source, catalogue, names, log)
     splitting.add(merging.usable())
     merging.report()
     names.report(gathering.class_order)
     found = {name for name in names.used if name is not None}
     ordered = [name for name in map(names.spell, gathering.class_order) if name in found]
-    splitting.hold_out(earlier.held_out)
-    validation_is_test = splitting.choose(configuration.validation)
     labelled = "SELECT (SELECT count(DISTINCT image) FROM records) + (SELECT count(*) FROM lost)"
-    return Survey(
-        source=source,
+    return _Reading(
         configuration=configuration,
-        catalogue=catalogue,
-        classes=append_classes(earlier.classes, [*ordered, *sorted(found)]),
-        planned=catalogue.one("SELECT count(*) FROM plan"),
+        classes=list(dict.fromkeys([*ordered, *sorted(found)])),
         labelled=catalogue.one(labelled) - merging.background,
-        pictures=catalogue.one("SELECT count(*) FROM files WHERE is_picture"),
-        files=catalogue.one("SELECT count(*) FROM files"),
         formats=list(gathering.formats),
-        validation_is_test=validation_is_test,
-        log=log,
-    )
+    ), files.is_repeatable and not merging.has_opened_pictures
 
 
 def _read_configuration(files: DatasetFiles, log: DefectLog) -> Configuration:
@@ -297,6 +358,7 @@ class _Merging:
         )
         self._empty = log.bundle("image.background", "No box to train on: {subject}.")
         self.background = 0
+        self.has_opened_pictures = False
 
     def usable(self) -> Iterator[tuple[str, int, Split | None]]:
         """The pictures that have boxes to train on: path, `records.seq` and the split that the data names."""
@@ -382,6 +444,7 @@ class _Merging:
 
     def _header(self, path: str) -> ImageHeader | None:
         """The header of a picture; None where it cannot be read, which its inspection reports."""
+        self.has_opened_pictures = True
         file = self._catalogue.file(path)
         try:
             return None if file is None else read_header(self._source.read(file))

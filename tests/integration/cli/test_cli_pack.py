@@ -35,6 +35,7 @@ def test_the_result_lies_flat_in_one_folder(
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("train.rec", "train.lst", "train.idx", "validation.rec", "validation.lst", "validation.idx"),
         *(
+            "annotations.sqlite",
             "classes.json",
             "held_out.jsonl",
             "held_out_absent.jsonl",

@@ -65,7 +65,7 @@ def test_a_dataset_becomes_training_input(
     assert len(judged) == summary.validation_images
     assert keys(s3, RUN) - judged == {
         *("summary.json", "report.json", "report.html", "classes.json", "held_out.jsonl"),
-        *("held_out_absent.jsonl", "index.sqlite", "trained_before.jsonl"),
+        *("held_out_absent.jsonl", "annotations.sqlite", "index.sqlite", "trained_before.jsonl"),
         *("channels/train/train.rec", "channels/validation/validation.rec"),
         *("lists/train.lst", "lists/train.idx", "lists/validation.lst", "lists/validation.idx"),
     }

@@ -52,7 +52,7 @@ def test_only_the_train_split_is_mirrored_whatever_was_encoded(
 
 def test_mirrored_copies_follow_their_block_and_every_place_is_noted(tmp_path: Path) -> None:
     noted: list[PackedImage] = []
-    packer = SplitPacker(FolderStorage(tmp_path), "train", 3, noted.append)
+    packer = SplitPacker(FolderStorage(tmp_path), "train", 3, noted.extend)
     photos = sorted((photo(f"{n}.jpg") for n in range(40)), key=lambda one: one.plan.record_id)
     for one in photos:
         packer.add(one)

@@ -37,13 +37,13 @@ def choose(
 ) -> tuple[dict[str, Split], bool]:
     """The splits by path, and whether validation has to judge as well."""
     catalogue = Catalogue()
-    splitting = Splitting(catalogue, log or DefectLog())
+    splitting = Splitting(catalogue)
     for one in images:
         catalogue.add_record(one)
     catalogue.flush()
     splitting.add((one.image, seq, one.split) for seq, one in enumerate(images, 1))
     splitting.hold_out(earlier)
-    is_test = splitting.choose(share)
+    is_test = splitting.choose(share, log or DefectLog())
     return dict(catalogue.database.execute("SELECT image, split FROM plan")), is_test
 
 
