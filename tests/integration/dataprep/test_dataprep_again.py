@@ -18,6 +18,7 @@ from dataprep_job import packing
 from dataprep_job.__main__ import main
 from dataprep_job.check import open_all
 from dataprep_job.file_source import FolderSource
+from dataprep_job.kept_reading import READING
 from dataprep_job.packed_index import INDEX
 from dataprep_job.prepare import Order, prepare
 from dataprep_job.progress import say_nothing
@@ -50,11 +51,12 @@ def run(source: Path, out: Path, previous: Path | None = None, **choices: Any) -
 
 
 def without_payloads(previous: Path) -> Path:
-    """The same result, from which no payload can be taken over."""
+    """The same result, from which no payload and no reading can be taken over."""
     copy = previous.with_name(f"{previous.name}-without-payloads")
     shutil.copytree(previous, copy)
     with closing(sqlite3.connect(copy / INDEX)) as index, index:
         index.execute("UPDATE about SET value = '{}' WHERE key = 'treatment'")
+    (copy / READING).unlink()
     return copy
 
 
