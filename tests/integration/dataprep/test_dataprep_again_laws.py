@@ -1,4 +1,4 @@
-"""The law of packing again: after any edits, all that is taken over and all that is new is as in a full pack."""
+"""The law of packing again: after any edits, everything is as in a full pack."""
 
 from __future__ import annotations
 
