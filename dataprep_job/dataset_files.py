@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from posixpath import basename, dirname, join, normpath
 from typing import BinaryIO
 from urllib.parse import unquote
@@ -131,6 +131,22 @@ class DatasetFiles:
             (stem(name), extension(name)),
         ).fetchall()
         return rows[0][0] if len(rows) == 1 and basename(rows[0][0]) == name else None
+
+    def only_pictures_named(self, names: Sequence[str]) -> dict[str, str]:
+        """The paths of pictures by bare names (a few hundred) about which nothing has to be said.
+
+        Each is the only picture with its stem and extension in the whole dataset.
+        """
+        marks = ", ".join("?" * len(names))
+        found: dict[tuple[str, str], str | None] = {}
+        rows = self._database.execute(
+            f"SELECT stem, extension, path FROM files WHERE is_picture AND stem IN ({marks})",  # noqa: S608
+            [stem(name) for name in names],
+        )
+        for own_stem, ending, path in rows:
+            key = own_stem, ending
+            found[key] = None if key in found else path
+        return {basename(path): path for path in found.values() if path is not None}
 
     def pictures_with_stem(self, name: str) -> list[str]:
         """Paths of all pictures with this name before the extension, in any folder, sorted."""
@@ -455,8 +471,11 @@ def beside(path: str, name: str) -> str:
 
 
 def _described(file: SourceFile) -> tuple[SourceFile, str, str, bool]:
-    ending = extension(file.path)
-    return file, stem(file.path), ending, ending in PICTURE_EXTENSIONS
+    # As `stem` and `extension`, both at once: every file passes here.
+    name = file.path[file.path.rfind("/") + 1 :]
+    before, dot, ending = name.rpartition(".")
+    ending = ending.lower() if dot else ""
+    return file, before or name, ending, ending in PICTURE_EXTENSIONS
 
 
 def _plain_name(path: str) -> str:

@@ -80,6 +80,10 @@ _SUSPICIOUS = re.compile(r"[\0\n\r\t\\\ud800-\udfff]|(?:^|/)\.{0,2}(?:/|$)")
 _HIDDEN = re.compile(r"(?:^|/)(?:\.|__MACOSX(?:/|$)|(?:Thumbs\.db|desktop\.ini|Icon\r|_READY)$)")
 
 
+_ORDINARY = re.compile(r"[A-Za-z0-9][\w. -]*(?:/[A-Za-z0-9][\w. -]*)*", re.ASCII)
+"""Almost all paths: neither suspicious nor, but for two that end in `.db` and `.ini`, hidden."""
+
+
 def why_unsafe(path: str) -> str | None:
     """Why a relative path may not be used, or None where it is safe: it must stay inside its dataset."""
     if not _SUSPICIOUS.search(path):
@@ -147,9 +151,10 @@ class FolderSource:
         return ((f"{folder}/{entry.name}" if folder else entry.name, entry) for entry in found)
 
     def _is_usable(self, path: str, entry: os.DirEntry[str]) -> bool:
-        if is_hidden(path):
+        is_ordinary = _ORDINARY.fullmatch(path) and not path.endswith((".db", ".ini"))
+        if not is_ordinary and is_hidden(path):
             return False
-        reason = why_unsafe(path)
+        reason = None if is_ordinary else why_unsafe(path)
         if reason is None and entry.is_symlink() and not self._leads_inside(entry):
             reason = "it is a link that leads out of the dataset"
         if reason is not None:

@@ -184,10 +184,10 @@ def list_line(record_id: int, label: bytes, path: str) -> str:
 
 
 def list_lines(record_ids: Sequence[int], labels: Sequence[bytes], paths: Sequence[str]) -> str:
-    """The lines of many records, see `list_line`."""
+    """The lines of many records, see `list_line`; labels are such as `detection_label` makes."""
     return "".join(
         [
-            _line_form(len(label) // 4) % (number, *label_values(label), path)
+            _line_form(len(label) // 4) % (number, *label_values(label)[LABEL_HEADER_WIDTH:], path)
             for number, label, path in zip(record_ids, labels, paths, strict=True)
         ]
     )
@@ -195,7 +195,8 @@ def list_lines(record_ids: Sequence[int], labels: Sequence[bytes], paths: Sequen
 
 @lru_cache(1000)
 def _line_form(width: int) -> str:
-    return "%d" + "\t%.9g" * width + "\t%s\n"
+    numbers = "\t%.9g" * (width - LABEL_HEADER_WIDTH)
+    return f"%d\t{LABEL_HEADER_WIDTH}\t{OBJECT_WIDTH}{numbers}\t%s\n"
 
 
 def index_line(record_id: int, offset: int) -> str:

@@ -223,6 +223,10 @@ def _planned(
     image: tuple[str, int, Split | None],
 ) -> tuple[str, int, int, str, float, Split | None, Split | None]:
     path, record, named = image
-    group = group_of(path)
-    photo = photo_of(path) if ".rf." in path else None
+    is_copy = ".rf." in path
+    folder, slash, name = path.rpartition("/")
+    before, _, _ = name.rpartition(".")
+    # As `group_of`, but for names that begin with dots.
+    group = group_of(path) if is_copy or not before.strip(".") else folder + slash + before
+    photo = photo_of(path) if is_copy else None
     return path, record, record_id(path), group, share_of(photo or group), named, named

@@ -40,6 +40,7 @@ _SMALL_COPY = 128 << 10
 """Below this, reading and writing costs less than emptying the buffer for the kernel."""
 _BATCH_BYTES = 1 << 20
 _BATCHES_AHEAD = 8
+_COPIES_FOR_ONE = 8
 _SYNC_BYTES = 16 << 20
 """So much is on its way to the disk before the end, where a file has to be there when it appears."""
 
@@ -280,7 +281,8 @@ class _FileStream:
         except OSError as error:
             raise OutputError(f"{path} cannot be read: {error.strerror}.") from error
         self._batch.append(_Stretch(self._sources[path].fileno(), start, stop, patches))
-        self._batch_bytes += stop - start
+        # Nothing of it is in memory yet, and few long calls to the kernel wait less for the interpreter.
+        self._batch_bytes += (stop - start) // _COPIES_FOR_ONE
         if self._batch_bytes >= _BATCH_BYTES:
             self._hand_over()
 

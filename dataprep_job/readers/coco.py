@@ -11,6 +11,7 @@ read as shares again (https://github.com/HumanSignal/label-studio/issues/6608).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from posixpath import basename
 
 from dataprep_job.catalogue import Groups
@@ -25,6 +26,7 @@ from dataprep_job.readers.reading import Findings, JsonFile
 _SAME_PICTURES = ("person_keypoints_", "stuff_")
 """The official set describes the pictures of `instances_….json` again in files that begin like this."""
 
+_TOGETHER = 200
 _MAX_UNNAMED = 100
 _OTHERS = "(others)"
 
@@ -114,10 +116,13 @@ class _Records:
         """Give the findings everything that the file says."""
         idle = self._idle_entries()
         met = 0
-        for row, boxes in self._rows.images_with_boxes():
-            met += len(boxes)
-            if idle is None or not idle.get(row[-1]):
-                self._add_image(row, boxes)
+        rows = self._rows.images_with_boxes()
+        while batch := list(islice(rows, _TOGETHER)):
+            located = self._files.only_pictures_named([row[1] for row, _ in batch])
+            for row, boxes in batch:
+                met += len(boxes)
+                if idle is None or not idle.get(row[-1]):
+                    self._add_image(row, boxes, located.get(row[1]))
         if met != self._rows.box_count or not self._rows.are_images_ascending:
             for key, index in self._rows.orphans():
                 message = f"The file lists no picture with the id {key}."
@@ -132,10 +137,11 @@ class _Records:
         if idle is not None:
             idle.drop()
 
-    def _add_image(self, row: ImageRow, rows: list[BoxRow]) -> None:
+    def _add_image(self, row: ImageRow, rows: list[BoxRow], located: str | None) -> None:
+        """`located`: the picture, where nothing has to be said about which one that is."""
         key, name, width, height, index = row
         place = Place(self._path, f"/images/{index}")
-        image = self._files.locate(name, place)
+        image = located or self._files.locate(name, place)
         if image is None or not self._is_only_meaning(key, name, place):
             self._findings.lose(image)
             return

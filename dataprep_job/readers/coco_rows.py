@@ -173,8 +173,10 @@ class CocoRows:
             image = self._files.locate(name, self._file.place(entry))
             self._spoil_image(entry, f"The id of {name[:200]!r} is {shown(value.get('id'))}.", image)
         else:
-            size = picture_size(value.get("width"), value.get("height")) or (None, None)
-            self._images.add(key, name, *size, entry.index)
+            width, height = value.get("width"), value.get("height")
+            if width is not None or height is not None:
+                width, height = picture_size(width, height) or (None, None)
+            self._images.add(key, name, width, height, entry.index)
             self.are_images_ascending = self.are_images_ascending and _is_after(key, self._last_image)
             self._last_image = key
 
