@@ -36,6 +36,7 @@ _DELETED_AT_ONCE = 1000
 _READS_AHEAD = 8
 _PIECES_AHEAD = 16
 _PIECE_BYTES = 4 << 20
+_WINDOWS_KEPT = 3
 _SMALL_COPY = 128 << 10
 """Below this, reading and writing costs less than emptying the buffer for the kernel."""
 _BATCH_BYTES = 1 << 20
@@ -562,20 +563,24 @@ class S3Storage:
 
 
 class _Piece(NamedTuple):
-    """A stretch of an object that is to be part of another one, some of its bytes replaced."""
+    """A stretch of an object that is to be part of another one, some of its bytes replaced.
 
-    source: Storage
+    `data` is read from `first` on.
+    """
+
     name: str
     start: int
     stop: int
     patches: Sequence[Patch]
+    first: int
+    data: Future[bytes]
 
 
 class _MultipartStream:
     """Parts of 16 MiB, growing so that S3's 10,000 parts hold 880 GB; at most three wait in memory.
 
     Stretches of other objects that are long enough to be parts are copied inside S3; shorter ones are read
-    ahead and sent again. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+    ahead, neighbours at once, and sent again. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
     """
 
     def __init__(self, s3: S3Client, target: S3Location, content_type: str) -> None:
@@ -587,23 +592,42 @@ class _MultipartStream:
         self._parts: list[str] = []
         self._waiting: deque[Future[str]] = deque()
         self._pool = ThreadPoolExecutor(_UPLOADS)
-        self._pieces: deque[tuple[_Piece, Future[bytes]]] = deque()
+        self._pieces: deque[_Piece | bytes | bytearray] = deque()
         self._readers = ThreadPoolExecutor(_READS_AHEAD)
+        self._windows: dict[tuple[Storage, str, int], Future[bytes]] = {}
 
     def write(self, data: bytes | bytearray) -> None:
-        self._take_pieces(0)
-        self._append(data)
+        if not self._pieces:
+            self._append(data)
+            return
+        self._pieces.append(data)
+        self._take_pieces(_PIECES_AHEAD)
 
     def copy(self, source: Storage, name: str, start: int, stop: int, patches: Sequence[Patch] = ()) -> None:
         if isinstance(source, S3Storage) and not patches and stop - start >= 2 * MIN_PART_BYTES:
             self._take_pieces(0)
             start = self._copy_inside(source, name, start, stop)
         while start < stop:
-            end = min(stop, start + _PIECE_BYTES)
-            piece = _Piece(source, name, start, end, patches)
-            self._pieces.append((piece, self._readers.submit(source.read_range, name, start, end)))
+            window = start // _PIECE_BYTES
+            end = min(stop, (window + 1) * _PIECE_BYTES)
+            first, data = self._read_ahead(source, name, start, end, window)
+            self._pieces.append(_Piece(name, start, end, patches, first, data))
             self._take_pieces(_PIECES_AHEAD)
             start = end
+
+    def _read_ahead(
+        self, source: Storage, name: str, start: int, stop: int, window: int
+    ) -> tuple[int, Future[bytes]]:
+        """Have bytes read, with their neighbours where these are likely to follow; and where that begins."""
+        key = (source, name, window)
+        if key not in self._windows:
+            if stop - start < _PIECE_BYTES // 8:
+                return start, self._readers.submit(source.read_range, name, start, stop)
+            while len(self._windows) >= _WINDOWS_KEPT:
+                del self._windows[next(iter(self._windows))]
+            first, behind = window * _PIECE_BYTES, (window + 1) * _PIECE_BYTES
+            self._windows[key] = self._readers.submit(source.read_range, name, first, behind)
+        return window * _PIECE_BYTES, self._windows[key]
 
     def _copy_inside(self, source: S3Storage, name: str, start: int, stop: int) -> int:
         """Copy as much as whole parts allow without fetching it; returns where the rest begins."""
@@ -621,8 +645,11 @@ class _MultipartStream:
 
     def _take_pieces(self, leave: int) -> None:
         while len(self._pieces) > leave:
-            piece, data = self._pieces.popleft()
-            found = data.result()
+            piece = self._pieces.popleft()
+            if not isinstance(piece, _Piece):
+                self._append(piece)
+                continue
+            found = piece.data.result()[piece.start - piece.first : piece.stop - piece.first]
             if len(found) != piece.stop - piece.start:
                 raise OutputError(f"{self._target} cannot be written: {piece.name} is shorter than expected.")
             self._append(_patched(found, piece.start, piece.patches))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from dataprep_job.__main__ import main
 from dataprep_job.errors import OutputError
 from dataprep_job.recordio import records, unpack_image
 from dataprep_job.s3_client import S3Location
-from dataprep_job.storage import S3Storage
+from dataprep_job.storage import FolderStorage, S3Storage
 
 Files = dict[str, bytes]
 Drawn = Callable[..., Files]
@@ -262,3 +264,51 @@ def test_without_flip_there_is_one_sample_a_picture(
     main(snapshot("pets", RUN))
     summary = PrepSummary.from_json(artifact(RUN, "summary.json"))
     assert summary.train_samples == summary.train_images
+
+
+@pytest.mark.parametrize("place", ["s3", "folder", "durable folder", "folder to s3", "s3 to folder"])
+def test_streams_join_stretches_with_patches_and_new_bytes(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Pieces, windows and parts are so small that every stretch crosses several."""
+    for name, size in {
+        "PART_BYTES": 8192,
+        "MIN_PART_BYTES": 2048,
+        "_PIECE_BYTES": 1024,
+        "_SMALL_COPY": 700,
+        "_BATCH_BYTES": 3000,
+        "_SYNC_BYTES": 5000,
+    }.items():
+        monkeypatch.setattr(storage, name, size)
+    monkeypatch.setattr("moto.settings.S3_UPLOAD_PART_MIN_SIZE", 1, raising=False)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1, raising=False)
+    far = S3Storage(s3, S3Location("artifacts", "joined/"))
+    near = FolderStorage(tmp_path, durable=place == "durable folder")
+    source, target = {"s3": (far, far), "folder to s3": (near, far), "s3 to folder": (far, near)}.get(
+        place, (near, near)
+    )
+    chance = random.Random(4)
+    data = chance.randbytes(40_000)
+    source.put("old.rec", data, "application/x-recordio")
+    stream, expected = target.stream("new.rec", "application/x-recordio"), bytearray()
+    at = 0
+    while at < len(data):
+        stop = min(len(data), at + chance.choice((50, 900, 3000, 7000)))
+        changed = bytearray(data[at:stop])
+        patches = []
+        for start in range(at + 5, stop - 40, 170) if chance.random() < 0.5 else ():
+            patches.append(storage.Patch(start, chance.randbytes(30)))
+            changed[start - at : start - at + 30] = patches[-1].data
+        stream.copy(source, "old.rec", at, stop, patches)
+        expected += changed
+        if chance.random() < 0.6:
+            new = chance.randbytes(chance.choice((10, 1500)))
+            stream.write(new)
+            expected += new
+        at = stop + chance.choice((0, 0, 300))
+    stream.commit()
+    assert target.read("new.rec") == expected
+    assert target.put_copy("copy.rec", source, "old.rec", "application/x-recordio")
+    assert target.read("copy.rec") == data
+    assert not target.put_copy("none.rec", source, "none.rec", "application/x-recordio")
+    assert not target.has("none.rec")
