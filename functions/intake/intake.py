@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         outcomes.update(batch.note(upload) for upload in uploads)
         metrics.add_metric(name="Uploads", unit=MetricUnit.Count, value=len(uploads))
 
-    answer = answer_each(event, context, note)
+    answer = answer_each(event, context, note, logger)
     for stray in batch.finish():
         logger.warning(stray.message, extra={"code": stray.code, "folder": stray.folder, "hint": stray.hint})
     if batch.stray_objects:

@@ -1,4 +1,4 @@
-"""Properties of AWS::Lambda::Function that CloudFormation drops, and code that is not there."""
+"""Properties of AWS::Lambda::Function that CloudFormation drops, code that is not there or does not start."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def install() -> None:
     """Puts the mends of this module in place."""
     refuse_missing_code()
     keep_concurrency_and_dead_letters()
+    log_why_a_function_cannot_start()
 
 
 def refuse_missing_code() -> None:
@@ -38,6 +39,20 @@ def keep_concurrency_and_dead_letters() -> None:
         return provisioned
 
     handler["create"], handler["update"] = created, updated
+
+
+def log_why_a_function_cannot_start() -> None:
+    """A function that cannot be imported leaves no word in its log, where Lambda writes the error."""
+    original = lambda_svc._execute_function_warm
+
+    def execute(function: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+        result: dict[str, Any] = original(function, event, request_id)
+        told = result.get("body")
+        if result.get("error") and not result.get("log") and isinstance(told, dict):
+            result["log"] = f"[ERROR] {told.get('errorType')}: {told.get('errorMessage')}"
+        return result
+
+    lambda_svc._execute_function_warm = execute
 
 
 def _apply(name: str, properties: Properties) -> None:

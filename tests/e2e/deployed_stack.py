@@ -13,8 +13,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,13 +118,15 @@ class System:
     def run_number(self, dataset: str, number: int, seconds: float = 300) -> dict[str, Any]:
         """The dataset's run of this number (from 1), once it has ended."""
 
-        def ended() -> dict[str, Any] | None:
-            runs = self.runs(dataset)
-            if len(runs) < number or runs[number - 1]["state"] not in ENDED:
-                return None
-            return runs[number - 1]
+        what = f"run {number} of {dataset} to end ({self.describe(dataset)})"
+        return wait_until(what, lambda: self.ended_run(dataset, number), seconds)
 
-        return wait_until(f"run {number} of {dataset} to end ({self.describe(dataset)})", ended, seconds)
+    def ended_run(self, dataset: str, number: int) -> dict[str, Any] | None:
+        """The dataset's run of this number (from 1), if it has ended."""
+        runs = self.runs(dataset)
+        if len(runs) < number or runs[number - 1]["state"] not in ENDED:
+            return None
+        return runs[number - 1]
 
     def describe(self, dataset: str) -> str:
         return ", ".join(f"{run['run']}: {run['state']}" for run in self.runs(dataset)) or "no run"
@@ -129,6 +134,59 @@ class System:
     def champion_config(self, dataset: str) -> str:
         sagemaker = self.client("sagemaker")
         return str(sagemaker.describe_endpoint(EndpointName=f"nestbox-{dataset}")["EndpointConfigName"])
+
+    # -- the machines of SageMaker and Batch
+    def working(self, kind: str, name: str) -> int | None:
+        """The process of a job or endpoint of this kind whose directory or command has the name in it."""
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # ended meanwhile
+                directory = (entry / "cwd").readlink()
+                command = (entry / "cmdline").read_bytes()
+                # Not what starts it, nor a process of that which has yet to become it.
+                starting = b"leash.py" in command or b"\0local\0serve\0" in command
+                ours = name in f"{directory} {command!r}"
+                if directory.is_relative_to(self.state / "work" / kind) and ours and not starting:
+                    return int(entry.name)
+        return None
+
+    def reconcile(self) -> str | None:
+        """What the schedule does every minute; returns what was wrong, where calls fail."""
+        event = {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": "000000000000",
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": REGION,
+            "resources": [],
+            "detail": {},
+        }
+        answer = self.client("lambda").invoke(
+            FunctionName="nestbox-reconcile", Payload=json.dumps(event).encode()
+        )
+        return answer["Payload"].read().decode() if "FunctionError" in answer else None
+
+    @contextmanager
+    def function_set(self, step: str, *, timeout: int | None = None, **variables: str) -> Iterator[None]:
+        """As if the stack had been deployed with another timeout or environment of one step's function."""
+        functions = self.client("lambda")
+        name = f"nestbox-{step.replace('_', '-')}"
+        deployed = functions.get_function_configuration(FunctionName=name)
+        before = deployed["Environment"]["Variables"]
+        assert variables.keys() <= before.keys(), variables
+
+        def put(seconds: int, environment: dict[str, str]) -> None:
+            functions.update_function_configuration(
+                FunctionName=name, Timeout=seconds, Environment={"Variables": environment}
+            )
+            functions.get_waiter("function_updated_v2").wait(FunctionName=name)
+
+        put(timeout or deployed["Timeout"], {**before, **variables})
+        try:
+            yield
+        finally:
+            put(deployed["Timeout"], before)
 
     # -- client app
     @cached_property

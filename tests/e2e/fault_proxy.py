@@ -1,6 +1,7 @@
 """An HTTP proxy in front of an AWS that throttles, fails and delays calls, from a seed.
 
-It stands where AWS_ENDPOINT_URL points. Faults are worded as the service words them, so that SDKs take them
+It stands where AWS_ENDPOINT_URL points. Some of so many calls meet with a fault, or the first call of each
+operation does, which takes a bounded time. Faults are worded as the service words them: SDKs take them
 for what they stand for. A failure may come before the call took effect, or after: the caller cannot tell.
 """
 
@@ -48,15 +49,22 @@ class Fault(NamedTuple):
 class FaultProxy:
     """Use it as a context; `url` is where it listens."""
 
-    def __init__(self, target: str, seed: int, faults: Mapping[str, int], of_calls: int) -> None:
-        """`faults` says how many of every `of_calls` calls meet with which fault; the seed, which calls."""
+    def __init__(
+        self, target: str, seed: int, faults: Mapping[str, int], of_calls: int | None = None
+    ) -> None:
+        """`faults` says how many of every `of_calls` calls meet with which fault; the seed, which calls.
+
+        Without `of_calls` the first call of each operation meets with one of them, drawn in these shares.
+        """
         self._target = urllib3.connectionpool.connection_from_url(target, maxsize=32, retries=False)
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._slow: dict[Call, float] = {}
         self._closing = threading.Event()
+        self._seed = seed
         self._faults = dict(faults)
         self._of_calls = of_calls
+        self._seen: set[Call] = set()
         self._deck: list[str | None] = []
         self.faults: Counter[tuple[str, str, str]] = Counter()
         """How often each (service, operation, kind of fault) came."""
@@ -130,9 +138,15 @@ class FaultProxy:
         with self._lock:
             if call in self._slow:
                 return Fault("delay", self._slow.pop(call))
+            kinds = [kind for kind, count in self._faults.items() for _ in range(count)]
+            if self._of_calls is None:
+                if call in self._seen:
+                    return None
+                self._seen.add(call)
+                # Of the operation alone, in whatever order they come.
+                return Fault(random.Random(f"{self._seed} {call}").choice(kinds))
             if not self._deck:
-                self._deck = [kind for kind, count in self._faults.items() for _ in range(count)]
-                self._deck += [None] * (self._of_calls - len(self._deck))
+                self._deck = [*kinds, *[None] * (self._of_calls - len(kinds))]
                 self._random.shuffle(self._deck)
             drawn = self._deck.pop()
             return Fault(drawn) if drawn else None

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import tarfile
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -236,6 +239,45 @@ def test_an_operator_promotes_it_all_the_same_and_rolls_back_in_one_command(
     again = system.call("POST", path, Authorization=f"Bearer {token}")
     assert (again.status, again.json["changed"]) == (202, False)
     assert system.call("POST", path, Authorization=f"Bearer {system.token}").status == 403
+
+
+def test_a_model_that_fails_in_its_first_minutes_is_replaced_by_the_champion(
+    system: System, first: dict, sample: Path
+) -> None:
+    second = system.runs(DATASET)[1]
+    picture = held_out(sample)[0].read_bytes()
+    with system.function_set("update_endpoint", BAKE_SECONDS="3600"):
+        why = "it has learned nothing since"
+        assert system.nestbox("promote", second["run"], "--no-wait", "--why", why) == 0
+        wait_until("it to serve", lambda: served_by(system, picture) == second["run"], 60)
+        row = system.row(DATASET)
+        assert (row["champion_run"], row["wanted_run"]) == (first["run"], second["run"])
+
+        def ended() -> dict | None:
+            # Its container goes down as often as SageMaker starts it again: every call is a server error.
+            if process := system.working("endpoints", second["run"]):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            system.detect(DATASET, picture)
+            run = system.runs(DATASET)[1]
+            return run if run["state"] != "DEPLOYING" else None
+
+        failed = wait_until("the alarm", ended, 120)
+        assert failed["state"] == "FAILED", failed
+        assert f"an alarm went off: nestbox-{second['run']}-errors" in failed["history"][-1]["why"]
+        wait_until("the champion to be back", lambda: "wanted_run" not in system.row(DATASET), 60)
+    assert system.champion_config(DATASET) == first["run"] == system.row(DATASET)["champion_run"]
+    assert served_by(system, picture) == first["run"]
+    back = system.runs(DATASET)[0]["history"][-2:]
+    assert [step["to"] for step in back] == ["DEPLOYING", "SERVED"]
+    assert back[0]["why"] == f"put back, as {second['run']} is FAILED"
+    assert len(system.row(DATASET)["champions"]) == 3, "it never was the champion again"
+
+
+def served_by(system: System, picture: bytes) -> str | None:
+    """The run whose model answers; None where it does not."""
+    answer = system.detect(DATASET, picture)
+    return answer.json["run"] if answer.status == 200 else None
 
 
 def test_a_better_model_takes_over_without_an_error_in_between(

@@ -25,23 +25,8 @@ KILLED = 2
 @pytest.fixture(scope="module")
 def small_slices(system: System) -> Iterator[None]:
     """The stack as if it had been deployed with a small ArrayThreshold."""
-    functions = system.client("lambda")
-    pages = functions.get_paginator("list_functions").paginate()
-    [start_run] = [
-        one["FunctionName"]
-        for page in pages
-        for one in page["Functions"]
-        if "ARRAY_THRESHOLD" in one.get("Environment", {}).get("Variables", {})
-    ]
-    deployed = functions.get_function_configuration(FunctionName=start_run)["Environment"]
-
-    def set_environment(variables: dict[str, str]) -> None:
-        functions.update_function_configuration(FunctionName=start_run, Environment={"Variables": variables})
-        functions.get_waiter("function_updated_v2").wait(FunctionName=start_run)
-
-    set_environment({**deployed["Variables"], "ARRAY_THRESHOLD": str(THRESHOLD)})
-    yield
-    set_environment(deployed["Variables"])
+    with system.function_set("start_run", ARRAY_THRESHOLD=str(THRESHOLD)):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -12,21 +12,24 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from deployed_stack import ENDED, ROOT, System, wait_until
 from fault_proxy import FaultProxy
+
+T = TypeVar("T")
 
 DATASET = "lasting"
 SETTINGS = "training: {epochs: 1}\ngate: {min_map: 0.0, min_improvement: -1.0, max_class_drop: 1.0}\n"
 PICTURES = 12
 JOBS = {"PREPARING": "batch", "TRAINING": "training", "EVALUATING": "transform", "DEPLOYING": "endpoints"}
 SEED = 20_261_129
+SUBMIT_JOB = "POST /v1/submitjob"
 
 
 @pytest.fixture(scope="module")
@@ -43,23 +46,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def working(system: System, kind: str) -> int | None:
-    """The process of the dataset's job or endpoint that works now below the directory of its kind."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # ended meanwhile
-            directory = (entry / "cwd").readlink()
-            command = (entry / "cmdline").read_bytes()
-            # Not what starts it, nor a process of that which has yet to become it.
-            starting = b"leash.py" in command or b"\0local\0serve\0" in command
-            ours = DATASET in f"{directory} {command!r}"
-            if directory.is_relative_to(system.state / "work" / kind) and ours and not starting:
-                return int(entry.name)
-    return None
-
-
 def container(system: System, kind: str) -> int:
-    """Such a process, once there is one."""
-    return wait_until(f"a process of {kind}", lambda: working(system, kind), 120, every=0.01)
+    """A process of the dataset's below the directory of its kind, once there is one."""
+    return wait_until(f"a process of {kind}", lambda: system.working(kind, DATASET), 120, every=0.01)
 
 
 def kill(system: System, kind: str) -> None:
@@ -97,6 +86,19 @@ def uploaded(system: System, dataset: str) -> dict[str, str]:
     return {entry["Key"]: entry["VersionId"] for entry in listed if entry["IsLatest"]}
 
 
+def batch_jobs(system: System, run: str) -> list[tuple[str, list[int]]]:
+    """Name and exit codes of each Batch job of the run."""
+    batch = system.client("batch")
+    ours = [{"name": "JOB_NAME", "values": [f"{run}*"]}]
+    found = []
+    for queue in batch.describe_job_queues()["jobQueues"]:
+        listed = batch.list_jobs(jobQueue=queue["jobQueueArn"], filters=ours)["jobSummaryList"]
+        for job in batch.describe_jobs(jobs=[one["jobId"] for one in listed])["jobs"] if listed else []:
+            exits = [attempt["container"]["exitCode"] for attempt in job["attempts"]]
+            found.append((job["jobName"], exits))
+    return found
+
+
 def test_a_killed_batch_job_is_tried_again_and_a_killed_training_says_why_the_run_failed(
     system: System, sample: Path
 ) -> None:
@@ -104,28 +106,33 @@ def test_a_killed_batch_job_is_tried_again_and_a_killed_training_says_why_the_ru
     kill(system, "batch")
     kill(system, "training")
     run = system.run_number(DATASET, 1)
-    batch = system.client("batch")
-    ours = [{"name": "JOB_NAME", "values": [f"{run['run']}*"]}]
-    exits = {}
-    for queue in batch.describe_job_queues()["jobQueues"]:
-        listed = batch.list_jobs(jobQueue=queue["jobQueueArn"], filters=ours)["jobSummaryList"]
-        for job in batch.describe_jobs(jobs=[one["jobId"] for one in listed])["jobs"] if listed else []:
-            exits[job["jobName"]] = [attempt["container"]["exitCode"] for attempt in job["attempts"]]
-    assert exits == {f"{run['run']}-prepare": [137, 0]}
+    assert batch_jobs(system, run["run"]) == [(f"{run['run']}-prepare", [137, 0])]
     assert run["state"] == "FAILED"
     assert "exit code: 137" in run["failure"]["reason"]
     assert system.row(DATASET).get("active_run") is None
 
 
-def test_the_whole_aws_may_be_killed_in_the_middle_of_a_run(system: System, sample: Path) -> None:
+def test_the_whole_aws_may_be_killed_while_calls_fail_and_a_function_times_out(
+    system: System, sample: Path
+) -> None:
     picture = next((sample / "images").rglob("*.jpg"))
-    system.put(DATASET, "nestbox.yaml", SETTINGS.replace("1}", "2}", 1).encode())
-    system.put(DATASET, f"more/{picture.name}", picture.read_bytes() + b"one more")
-    # The uploads are answered, and nothing has noticed them yet.
-    kill_the_machine(system)
-    container(system, "training")
-    kill_the_machine(system)
-    run = system.run_number(DATASET, 2)
+    (sample / "nestbox.yaml").write_text(SETTINGS.replace("1}", "2}", 1))
+    proxy = FaultProxy(system.endpoint_url, SEED, {"throttle": 1, "fail": 1, "lose": 1})
+    with (
+        proxy.running(),
+        through(system, proxy),
+        system.function_set("start_run", timeout=10),
+        impatient(system, 4),
+    ):
+        # It takes effect; its caller is killed before it learns of that, and the message comes again.
+        proxy.delay_once("batch", SUBMIT_JOB, 25)
+        system.put(DATASET, f"more/{picture.name}", picture.read_bytes() + b"one more")
+        push(system, proxy, sample)
+        # The uploads are answered, and nothing has noticed them yet.
+        kill_the_machine(system)
+        made_good(system, "a training", lambda: system.working("training", DATASET))
+        kill_the_machine(system)
+        run = made_good(system, "run 2 to end", lambda: system.ended_run(DATASET, 2))
     assert run["state"] == "SERVED", run
     assert snapshot(system, run) == uploaded(system, DATASET)
     training = system.client("sagemaker").describe_training_job(TrainingJobName=run["run"])
@@ -133,8 +140,16 @@ def test_the_whole_aws_may_be_killed_in_the_middle_of_a_run(system: System, samp
     assert [move["to"] for move in run["history"]] == [
         "PREPARING", "TRAINING", "EVALUATING", "DEPLOYING", "SERVED",
     ]  # fmt: skip
-    assert system.champion_config(DATASET) == run["run"]
+    assert system.champion_config(DATASET) == run["run"] == system.row(DATASET)["champion_run"]
     assert len(system.runs(DATASET)) == 2
+    assert proxy.faults["batch", SUBMIT_JOB, "delay"] == 1
+    assert times_out(system, "start_run")
+    names = [name for name, _ in batch_jobs(system, run["run"])]
+    assert names.count(f"{run['run']}-prepare") == 1, "the job that was there was found"
+    assert {kind for _, _, kind in proxy.faults} == {"throttle", "fail", "lose", "delay"}, proxy.faults
+    assert {service for service, _, _ in proxy.faults} >= {
+        "dynamodb", "sqs", "s3", "batch", "sagemaker", "logs",
+    }, proxy.faults  # fmt: skip
 
 
 def test_a_killed_endpoint_process_answers_again(system: System, sample: Path) -> None:
@@ -178,12 +193,9 @@ def through(system: System, proxy: FaultProxy) -> Iterator[None]:
 
 
 @contextmanager
-def impatient(system: System, step: str, timeout: int, visibility: int) -> Iterator[None]:
-    """Shortens the timeout of one step's function, and for all steps how long a failed message stays away."""
+def impatient(system: System, visibility: int) -> Iterator[None]:
+    """Shortens how long a message that a step failed on stays away from it."""
     functions, sqs = system.client("lambda"), system.client("sqs")
-    function = next(
-        one for one in functions.list_functions()["Functions"] if one["Handler"] == f"{step}.handler"
-    )
     mappings = functions.list_event_source_mappings()["EventSourceMappings"]
     names = {mapping["EventSourceArn"].rpartition(":")[2] for mapping in mappings}
     urls = [sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in names if name.startswith("nestbox-")]
@@ -191,7 +203,6 @@ def impatient(system: System, step: str, timeout: int, visibility: int) -> Itera
         url: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
         for url in urls
     }
-    functions.update_function_configuration(FunctionName=function["FunctionName"], Timeout=timeout)
     for url in urls:
         sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(visibility)})
     try:
@@ -199,35 +210,34 @@ def impatient(system: System, step: str, timeout: int, visibility: int) -> Itera
     finally:
         for url, attributes in before.items():
             sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
-        functions.update_function_configuration(
-            FunctionName=function["FunctionName"], Timeout=function["Timeout"]
-        )
 
 
-# Two minutes, most of them spent waiting for messages to come again.
-@pytest.mark.skipif("NESTBOX_SOAK_ROUNDS" not in os.environ, reason="takes two minutes: make soak-local")
-def test_throttled_failing_and_late_calls_and_a_function_that_times_out(system: System, sample: Path) -> None:
-    (sample / "nestbox.yaml").write_text(SETTINGS.replace("1}", "3}", 1))
-    proxy = FaultProxy(system.endpoint_url, SEED, {"throttle": 2, "fail": 1, "lose": 1}, of_calls=30)
-    with proxy.running(), through(system, proxy), impatient(system, "start_training", 6, 8):
-        # It takes effect; its caller is killed before it learns of that, and the message comes again.
-        proxy.delay_once("sagemaker", "CreateTrainingJob", 15)
-        subprocess.run(
-            [sys.executable, "-m", "cli.main", "push", str(sample), DATASET],
-            cwd=ROOT,
-            env=system.environment | {"AWS_ENDPOINT_URL": proxy.url},
-            check=True,
-            capture_output=True,
-        )
-        run = system.run_number(DATASET, 3)
-    assert run["state"] == "SERVED", run
-    assert snapshot(system, run) == uploaded(system, DATASET)
-    assert proxy.faults["sagemaker", "CreateTrainingJob", "delay"] == 1
-    kinds = {kind for _, _, kind in proxy.faults}
-    assert kinds == {"throttle", "fail", "lose", "delay"}, proxy.faults
-    served = [run["run"] for run in system.runs(DATASET) if run["state"] == "SERVED"]
-    assert len(served) == 2
-    assert system.champion_config(DATASET) == served[-1] == system.row(DATASET)["champion_run"]
+def push(system: System, proxy: FaultProxy, folder: Path) -> None:
+    """`nestbox push`, by way of the proxy."""
+    subprocess.run(
+        [sys.executable, "-m", "cli.main", "push", str(folder), DATASET],
+        cwd=ROOT,
+        env=system.environment | {"AWS_ENDPOINT_URL": proxy.url},
+        check=True,
+        capture_output=True,
+    )
+
+
+def made_good(system: System, what: str, look: Callable[[], T | None]) -> T:
+    """What comes in the end, though calls fail: reconcile comes by all the while, not only once a minute."""
+
+    def looked() -> T | None:
+        system.reconcile()
+        return look()
+
+    return wait_until(what, looked, 450, every=2)
+
+
+def times_out(system: System, step: str) -> bool:
+    """Whether a call of the step's function was cut off."""
+    group = f"/aws/lambda/nestbox-{step.replace('_', '-')}"
+    pages = system.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+    return any("timed out" in event["message"] for page in pages for event in page["events"])
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("NESTBOX_SOAK_ROUNDS", "0"))))
@@ -238,14 +248,14 @@ def test_whatever_is_killed_whenever(system: System, sample: Path, seed: int) ->
     stages = ["PREPARING", "TRAINING", "EVALUATING", "DEPLOYING"]
     kills = {stage: drawn.choice(["machine", "job", "nothing"]) for stage in stages}
     proxy = FaultProxy(system.endpoint_url, seed, {"throttle": 2, "fail": 1, "lose": 1}, of_calls=40)
-    with proxy.running(), through(system, proxy), impatient(system, "start_training", 60, 8):
+    with proxy.running(), through(system, proxy), impatient(system, 8):
         system.upload(dataset, sample)
         for stage in stages:
             reached = partial(reached_stage, system, dataset, stage)
             state = wait_until(f"{dataset} in {stage}", reached, 600)["state"]
             if kills[stage] == "machine":
                 kill_the_machine(system)
-            elif kills[stage] == "job" and (job := working(system, JOBS.get(state, "none"))):
+            elif kills[stage] == "job" and (job := system.working(JOBS.get(state, "none"), dataset)):
                 with suppress(ProcessLookupError):
                     os.kill(job, signal.SIGKILL)
         first = system.run_number(dataset, 1, 900)

@@ -180,6 +180,19 @@ class TestLambdaFunctions:
         layer = {"Type": "AWS::Lambda::LayerVersion", "Properties": {"Content": code}}
         assert deploy({"L": layer})["StackStatus"] == "ROLLBACK_COMPLETE"
 
+    def test_why_a_function_cannot_start_is_in_its_log(
+        self, aws: Any, deploy: Any, function_role: str
+    ) -> None:
+        stack = deploy(
+            {"F": function(function_role, Code={"ZipFile": "import nothing_of_this_name"})},
+            outputs={"Name": {"Ref": "F"}},
+        )
+        name = stack["Outputs"]["Name"]
+        assert aws.client("lambda").invoke(FunctionName=name)["FunctionError"] == "Unhandled"
+        events = aws.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+        [told] = [event["message"] for event in events if event["message"].startswith("[ERROR]")]
+        assert "nothing_of_this_name" in told
+
 
 def test_s3_events_name_the_version(aws: Any, wait: Any) -> None:
     s3, bucket = aws.client("s3"), aws.bucket()

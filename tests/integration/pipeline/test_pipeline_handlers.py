@@ -93,6 +93,8 @@ def test_intake_notes_uploads_and_fails_only_what_is_bad(queue, monkeypatch, mak
     assert queue.bodies() == [{"dataset": "birds"}]
     assert find_dataset("birds").first_pending_at
     assert [one.code for one in caplog.records if one.levelname == "WARNING"] == ["bad-dataset-name"]
+    assert [one.message_body for one in caplog.records if one.levelname == "ERROR"] == ["no json"]
+    assert "the message is no JSON" in caplog.text, "what the runbook has people look for"
     metrics = metrics_of(capsys)
     assert (metrics["RejectedUploads"], metrics["Uploads"]) == ([1.0], [1.0] * 7)
 
@@ -169,11 +171,13 @@ def test_what_eventbridge_does_not_take_stays_unannounced(world, topic, new_even
     assert topic.told() == []
 
 
-def test_a_run_that_does_not_exist_goes_back_to_the_queue(queue, make_sqs_event):
+def test_a_run_that_does_not_exist_goes_back_to_the_queue(queue, make_sqs_event, caplog):
     body = events.run_message("birds-20261124224000-abcd")
     assert load("judge").handler(make_sqs_event(body, "{}"), CONTEXT) == {
         "batchItemFailures": [{"itemIdentifier": "message-0"}, {"itemIdentifier": "message-1"}]
     }
+    told = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert [(one.message_body, getattr(one, "run", None)) for one in told] == [(body, None), ("{}", None)]
 
 
 HANDED = ["start_run", "start_training", "record_run", "judge", "update_endpoint", "cancel_run"]

@@ -239,6 +239,35 @@ def test_a_run_that_is_being_judged_may_be_promoted(world, served):
     assert get_dataset("birds").active_run is None
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_run_that_is_promoted_while_it_is_judged_is_judged_no_more(world, served, lost):
+    run = world.run_to_judging([0.1], "birds", *photos(50))
+    world.judge.look(run)
+    going = [job for name, job in world.sagemaker.transforms.items() if name.startswith(run)]
+    assert [job["TransformJobStatus"] for job in going] == ["InProgress"] * 2
+    world.operate.promote(run, ANNA)
+    if lost:
+        world.queues.lose_all()
+        world.reconcile.look()
+    settle(world)
+    assert [job["TransformJobStatus"] for job in going] == ["Stopping"] * 2
+    check_whole(world)
+    assert serving(world) == run
+    assert "judged no more" in world.cancel_run.look(run), "twice does no harm"
+    assert not world.operate.promote(run, ANNA).changed
+
+
+def test_the_scoring_of_a_run_that_is_promoted_is_stopped(world, served):
+    run = world.run_to_judging([0.1], "birds", *photos(50))
+    world.judge.look(run)
+    world.end_transforms(run)
+    world.judge.look(run)
+    world.operate.promote(run, ANNA)
+    settle(world)
+    assert world.evaluation_of(run)["status"] == "FAILED"
+    assert serving(world) == run
+
+
 def test_blocked_runs_have_no_model(world):
     world.upload(*photos(0))
     world.pump(62)
@@ -325,10 +354,11 @@ def test_cancelling_stops_the_scoring(world, served):
     assert world.evaluation_of(run)["status"] == "FAILED"
 
 
-def test_jobs_that_an_overtaken_step_asked_for_are_stopped(world, served):
+@pytest.mark.parametrize("action", ["cancel", "promote"])
+def test_jobs_that_an_overtaken_step_asked_for_are_stopped(world, served, action):
     run = world.run_to_judging([0.9], "birds", *photos(99))
     world.judge.look(run)
-    world.operate.cancel(run, ANNA)
+    getattr(world.operate, action)(run, ANNA)
     world.pump(1)
     job = world.sagemaker.transforms[f"{run}-champion"]
     job["TransformJobStatus"] = "InProgress"

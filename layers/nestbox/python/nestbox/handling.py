@@ -16,6 +16,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from nestbox.errors import BadEventError, LostRaceError
 from nestbox.events import DatasetLook, RunLook, look_in
 
+_LONGEST_BODY_TOLD = 2000
+
 Look = Callable[[RunLook | DatasetLook], str]
 
 
@@ -27,12 +29,19 @@ def run_named(target: RunLook | DatasetLook) -> RunLook:
 
 
 def answer_each(
-    event: Mapping[str, Any], context: LambdaContext, handle: Callable[[str], None]
+    event: Mapping[str, Any], context: LambdaContext, handle: Callable[[str], None], logger: Logger
 ) -> dict[str, Any]:
-    """Hand the body of each SQS message over; the answer tells Lambda which of them failed."""
+    """Hand the body of each SQS message over; the answer tells Lambda which of them failed, the log why."""
 
     def one(record: SqsRecordModel) -> None:
-        handle(str(record.body))
+        body = str(record.body)
+        try:
+            handle(body)
+        except Exception:
+            logger.exception("the message failed", extra={"message_body": body[:_LONGEST_BODY_TOLD]})
+            raise
+        finally:
+            logger.remove_keys(["run", "dataset"])
 
     # Where every message failed the answer says so too; an exception would only cost the warm environment.
     processor = BatchProcessor(
@@ -60,11 +69,6 @@ def look_at_each(
             outcome = look(target)
         except LostRaceError as race:
             outcome = f"left to others: {race}"
-        except Exception:
-            logger.exception("the look failed")
-            raise
-        finally:
-            logger.remove_keys(["run", "dataset"])
-        logger.info("looked", extra={"outcome": outcome, **target.model_dump(include={"run", "dataset"})})
+        logger.info("looked", extra={"outcome": outcome})
 
-    return answer_each(event, context, one)
+    return answer_each(event, context, one, logger)

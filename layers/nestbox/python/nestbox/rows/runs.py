@@ -154,6 +154,11 @@ def end(
         transaction.update(dataset, dataset_actions, condition=condition)
 
 
+def is_judged_no_more(row: RunRow) -> bool:
+    """Whether judging began and was cut short of a verdict: its jobs may still be at work."""
+    return row.judging is not None and row.decision is None and state_of(row) is not State.EVALUATING
+
+
 def release(dataset: DatasetRow, run: str) -> tuple[list[Action], Condition]:
     """What takes a run that ends off its dataset, and the condition that it holds of it what was read."""
     actions: list[Action] = []

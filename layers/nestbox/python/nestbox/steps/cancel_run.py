@@ -1,4 +1,4 @@
-"""Looks at a run that an operator wants to end: stops what goes on for it, and ends it."""
+"""Looks at a run that an operator wants to end, or judged no more: stops what goes on for it, and ends it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -32,8 +32,13 @@ class CancelRun:
     def look(self, run: str) -> str:
         """Look at a run; returns what was done."""
         row = get_run(run)
+        stopped = ""
+        if runs.is_judged_no_more(row):
+            # Promoted by hand meanwhile: nobody will read what is still being answered or scored.
+            self._work.stop_judging(row, f"run {run} is {row.state} without a verdict")
+            stopped = "; it is judged no more"
         if row.cancel is None or has_ended(runs.state_of(row)):
-            return f"nothing to do: {row.state}"
+            return f"nothing to do: {row.state}{stopped}"
         if runs.state_of(row) is State.DEPLOYING:
             # What serves meanwhile is for the step to say that knows the endpoint.
             self._queues.send(self._settings.endpoint_queue_url, run_message(run))

@@ -58,10 +58,10 @@ class Judge:
     def look(self, run: str) -> str:
         """Look at a run; returns what was done."""
         row = get_run(run)
-        if runs.state_of(row) is State.CANCELLED:
-            # A step that was overtaken by the cancelling may have asked for these after it.
+        if runs.is_judged_no_more(row):
+            # Cancelled or promoted by hand: a step that was overtaken may have asked for these after it.
             found = find_judging_jobs(row, self._transforms, self._jobs)
-            stop_judging_jobs(found, self._transforms, self._jobs, f"run {run} is cancelled")
+            stop_judging_jobs(found, self._transforms, self._jobs, f"run {run} is {row.state}")
         if runs.state_of(row) is not State.EVALUATING:
             return f"nothing to do: {row.state}"
         dataset = get_dataset(row.dataset)

@@ -99,6 +99,8 @@ class Reconcile:
             if self._overdue.end(row.run):
                 return
         self._queues.send(queue_url, run_message(row.run))
+        if runs.is_judged_no_more(row):
+            self._queues.send(self._cancel_queue_url, run_message(row.run))
         done.runs += 1
 
     def _look_at_dataset(self, row: DatasetRow, unfinished: Set[str], done: Reconciled) -> None:

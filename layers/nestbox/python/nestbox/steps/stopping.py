@@ -45,6 +45,10 @@ class Work:
         """
         stop_jobs(find_jobs(row, self._preparations), self._preparations, reason)
         self._trainings.stop(names.training_job_name(row.run))
+        self.stop_judging(row, reason)
+
+    def stop_judging(self, row: RunRow, reason: str) -> None:
+        """End the jobs that judge the run, of every round that was begun."""
         if row.judging is None:
             # A round is noted before anything is asked for in it.
             return
