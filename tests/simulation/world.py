@@ -1,6 +1,7 @@
 """One schedule in one world: from a seed to the end of everything that it set going."""
 
 import contextlib
+import gc
 import itertools
 import re
 from collections.abc import Collection, Iterator
@@ -11,6 +12,7 @@ from unittest import mock
 
 import nestbox.names
 import nestbox.timestamps
+from pynamodb.attributes import ListAttribute, MapAttribute
 
 from simulation.calls import led_into
 from simulation.chance import Chance
@@ -22,6 +24,7 @@ from simulation.services.bus import Bus
 from simulation.services.cloudwatch import CloudWatch
 from simulation.services.dynamodb import DynamoDb, Write
 from simulation.services.logs import Logs
+from simulation.services.paging import PAGE
 from simulation.services.s3 import S3
 from simulation.services.sagemaker import SageMaker
 from simulation.services.sns import Sns
@@ -50,6 +53,7 @@ def parameters_of(chance: Chance) -> dict[str, Any]:
         "PrepareMaxSeconds": 900,
         "TrainingMaxSeconds": 1800,
         "EndpointBakeSeconds": chance.pick("bake", (0, 30, 120)),
+        "AuditMinutes": chance.pick("audit", (4, 10)),
         "KeepModels": chance.pick("keep models", (1, 2, 5)),
         "DetectorImage": "nestbox" if ours else "built-in",
         "BaseNetwork": "nestbox-small" if ours else "resnet-50",
@@ -66,8 +70,11 @@ class World:
         """What happened, in words."""
         self._numbers = itertools.count(1)
         self._aliases: dict[str, str] = {}
-        self.wiring = wiring = read_wiring(parameters_of(self.chance))
-        self.dynamodb = DynamoDb(wiring.tables, lambda: self.timeline.now, self._index_lag)
+        parameters = parameters_of(self.chance)
+        self._audit_seconds = 60.0 * (parameters["AuditMinutes"] + 1)
+        self._restless_at = 0.0
+        self.wiring = wiring = read_wiring(parameters)
+        self.dynamodb = DynamoDb(wiring.tables, lambda: self.timeline.now, self._index_lag, PAGE)
         self.sqs = Sqs(self, wiring.queues)
         self.bus = self.events = Bus(self, wiring.rules)
         self.s3 = S3(self, [wiring.uploads_bucket, wiring.artifacts_bucket], [wiring.uploads_bucket])
@@ -100,6 +107,7 @@ class World:
                 self._schedule(function.name, function.every)
         self.timeline.run(FAULTS_END)
         self.chance.calm = True
+        self._restless_at = self.timeline.now
         self.note("from here on nothing goes wrong")
         moved = self.sqs.redrive()
         if moved:
@@ -108,6 +116,13 @@ class World:
             self.timeline.run(self.timeline.now + 60)
 
     def at_rest(self) -> bool:
+        """Whether nothing goes on; where events of uploads were lost, only once an audit has seen to them."""
+        if not self._is_still():
+            self._restless_at = self.timeline.now
+            return False
+        return self.timeline.now - self._restless_at >= (self._audit_seconds if self.s3.untold else 0.0)
+
+    def _is_still(self) -> bool:
         """Whether no run is unfinished, no upload waits, and no endpoint moves."""
         rows = self.rows("RunsTable").values()
         datasets = self.rows("DatasetsTable").values()
@@ -233,11 +248,44 @@ def _world() -> World:
 def simulated_aws() -> Iterator[None]:
     """Within, everything that nestbox asks of AWS, of the clock and of chance goes to the current world."""
     with (
+        _seldom_collected(),
+        mock.patch.object(ListAttribute, "deserialize", _deserialize_list),
         led_into(_world),
         mock.patch.object(nestbox.timestamps, "datetime", _Clock),
         mock.patch.object(nestbox.names, "secrets", SimpleNamespace(token_hex=_token_hex)),
     ):
         yield
+
+
+@contextlib.contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Within, garbage is looked for seldom: that took a third of a schedule's time."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+_plain_lists = ListAttribute.deserialize
+_elements: dict[type[Any], Any] = {}
+
+
+def _deserialize_list(attribute: Any, values: list[dict[str, Any]]) -> list[Any]:
+    """PynamoDB's own, but for lists of maps: it copies the element's whole type for every list it reads."""
+    kind = attribute.element_type
+    if kind is None or not issubclass(kind, MapAttribute):
+        return _plain_lists(attribute, values)
+    if kind not in _elements:
+        _elements[kind] = kind()
+        _elements[kind]._make_attribute()
+        _elements[kind].attr_name = kind.__name__
+    element = _elements[kind]
+    return [element.deserialize(element.get_value(value)) for value in values]
 
 
 def play(seed: int, without: Collection[str] = ()) -> World:
