@@ -215,10 +215,23 @@ def small_numbers() -> Iterator[None]:
 
 SOUND = {f"p{number:02}": Picture(number, (("cat", 3.0, 4.0, 9.0, 10.0),)) for number in range(16)}
 
+PAIRS = {
+    name: replace(one, boxes=(("cat", 3.0, 4.0, 9.0, 10.0), ("cat", 4.0, 4.0, 9.0, 10.0)))
+    for name, one in SOUND.items()
+}
+"""Moved by a pixel, the first box repeats the second, and is left out."""
+
+EDGES = {name: replace(one, boxes=(("cat", 30.5, 4.0, 9.0, 10.0),)) for name, one in SOUND.items()}
+"""Moved by a pixel, the box sticks out by half a pixel and is clipped."""
+OTHER = Picture(0, (("dog", 1.0, 1.0, 8.0, 8.0),))
+
 
 @given(datasets, edits, st.booleans())
 @example(Dataset("coco", SOUND), [], False)
 @example(Dataset("coco", SOUND), [("relabel", number, SOUND["p00"]) for number in range(16)], False)
+@example(Dataset("coco", PAIRS), [("relabel", number, SOUND["p00"]) for number in (1, 5, 9, 12)], False)
+@example(Dataset("coco", EDGES), [("relabel", number, SOUND["p00"]) for number in (1, 5, 9, 12)], False)
+@example(Dataset("coco", SOUND), [("add box", number, OTHER) for number in (1, 5, 9, 12)], False)
 @example(Dataset("yolo", SOUND), [("copy", 3, SOUND["p00"]), ("add box", 9, SOUND["p00"])], True)
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)
 def test_packing_again_after_any_edits_gives_the_bytes_of_a_full_pack(

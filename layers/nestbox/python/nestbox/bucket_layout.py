@@ -6,7 +6,7 @@ Artifacts: runs/{run}/snapshot.jsonl.gz
            runs/{run}/prep/channels/{train,validation}/{train,validation}.rec
            runs/{run}/prep/lists/{train,validation}.{lst,idx}
            runs/{run}/prep/judging/{validation,test}/*.jpg  (the held-out pictures that models are judged on)
-           runs/{run}/prep/trained_before.jsonl
+           runs/{run}/prep/{trained_before.jsonl,index.sqlite,annotations.sqlite}
            runs/{run}/prep/work/                            (between the jobs of a large preparation)
            runs/{run}/output/{training job}/output/model.tar.gz       (the part after output/ is SageMaker's)
            runs/{run}/checkpoints/
