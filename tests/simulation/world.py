@@ -1,6 +1,7 @@
 """One schedule in one world: from a seed to the end of everything that it set going."""
 
 import contextlib
+import gc
 import itertools
 import re
 from collections.abc import Collection, Iterator
@@ -11,6 +12,7 @@ from unittest import mock
 
 import nestbox.names
 import nestbox.timestamps
+from pynamodb.attributes import ListAttribute, MapAttribute
 
 from simulation.calls import led_into
 from simulation.chance import Chance
@@ -233,11 +235,44 @@ def _world() -> World:
 def simulated_aws() -> Iterator[None]:
     """Within, everything that nestbox asks of AWS, of the clock and of chance goes to the current world."""
     with (
+        _seldom_collected(),
+        mock.patch.object(ListAttribute, "deserialize", _deserialize_list),
         led_into(_world),
         mock.patch.object(nestbox.timestamps, "datetime", _Clock),
         mock.patch.object(nestbox.names, "secrets", SimpleNamespace(token_hex=_token_hex)),
     ):
         yield
+
+
+@contextlib.contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Within, garbage is looked for seldom: that took a third of a schedule's time."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+_plain_lists = ListAttribute.deserialize
+_elements: dict[type[Any], Any] = {}
+
+
+def _deserialize_list(attribute: Any, values: list[dict[str, Any]]) -> list[Any]:
+    """PynamoDB's own, but for lists of maps: it copies the element's whole type for every list it reads."""
+    kind = attribute.element_type
+    if kind is None or not issubclass(kind, MapAttribute):
+        return _plain_lists(attribute, values)
+    if kind not in _elements:
+        _elements[kind] = kind()
+        _elements[kind]._make_attribute()
+        _elements[kind].attr_name = kind.__name__
+    element = _elements[kind]
+    return [element.deserialize(element.get_value(value)) for value in values]
 
 
 def play(seed: int, without: Collection[str] = ()) -> World:
