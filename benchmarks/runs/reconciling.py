@@ -13,6 +13,7 @@ from typing import Any, cast
 from nestbox import timestamps
 from nestbox.gateways.announcing import Announcing
 from nestbox.gateways.queues import Queues
+from nestbox.gateways.uploads import Uploads
 from nestbox.names import new_run_id
 from nestbox.settings import ReconcileSettings
 from nestbox.states import State
@@ -37,6 +38,13 @@ class _Sent:
 
     def send(self, queue_url: str, body: str, delay_seconds: int = 0) -> None:  # noqa: ARG002
         self.count += 1
+
+
+class _NoUploads:
+    """A bucket without a folder: how many there are has nothing to do with how many runs have ended."""
+
+    def datasets(self) -> Iterator[str]:
+        return iter(())
 
 
 def figures() -> Iterator[tuple[str, float, float, bool, str]]:
@@ -78,11 +86,13 @@ def _pass() -> tuple[float, Reads]:
         training_max_seconds=86_400,
         grace_seconds=7_200,
         run_topic_arn="topic",
+        uploads_bucket="uploads",
+        audit_minutes=60,
     )
     # Nothing is overdue or unannounced, so nothing but DynamoDB is asked.
     unused = cast(Any, None)
     overdue = OverdueRuns(settings, unused, unused, queues)
-    step = Reconcile(settings, queues, overdue, Announce(cast(Announcing, None)))
+    step = Reconcile(settings, cast(Uploads, _NoUploads()), queues, overdue, Announce(cast(Announcing, None)))
     best = float("inf")
     for _ in range(_PASSES):
         began = time.perf_counter()

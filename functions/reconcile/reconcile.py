@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from nestbox.gateways.announcing import Announcing
 from nestbox.gateways.endpoints import Endpoints
 from nestbox.gateways.queues import Queues
+from nestbox.gateways.uploads import Uploads
 from nestbox.settings import ReconcileSettings, read_settings
 from nestbox.steps.announce import Announce
 from nestbox.steps.overdue import OverdueRuns
@@ -31,7 +32,8 @@ def _step() -> Reconcile:
     work = Work.at_aws(batch, sagemaker, settings.prepare_job_queue, settings.evaluate_job_queue)
     overdue = OverdueRuns(settings, work, Endpoints(sagemaker), queues)
     announcing = Announcing(boto3.client("sns"), boto3.client("events"), settings.run_topic_arn)
-    return Reconcile(settings, queues, overdue, Announce(announcing))
+    uploads = Uploads(boto3.client("s3"), settings.uploads_bucket)
+    return Reconcile(settings, uploads, queues, overdue, Announce(announcing))
 
 
 @logger.inject_lambda_context

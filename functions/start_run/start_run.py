@@ -37,7 +37,7 @@ def _step() -> StartRun:
 def _look(target: RunLook | DatasetLook) -> str:
     if isinstance(target, RunLook):
         raise BadEventError(f"settling looks at datasets, not at run {target.run}")
-    return _step().look(target.dataset)
+    return _step().audit(target.dataset) if target.audit else _step().look(target.dataset)
 
 
 @logger.inject_lambda_context

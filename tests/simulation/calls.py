@@ -116,6 +116,8 @@ class Call:
         if happens("throttled", where):
             code = _THROTTLED.get(self._service, "ThrottlingException")
             raise self._error(code, "Rate exceeded", Injected=True)
+        if self._service == "dynamodb" and writes and happens("transaction conflict", where):
+            raise self._conflict()
         if happens("slow", where):
             process.wait(self._world.chance.between(f"{where} is slow by", 1.0, 90.0))
         if happens("crash before", where):
@@ -130,6 +132,21 @@ class Call:
             if happens("crash after", where):
                 invocation.crash()
         return answer
+
+    def _conflict(self) -> ClientError:
+        """What DynamoDB says where another transaction is under way on an item."""
+        if self._operation != "TransactWriteItems":
+            return self._error(
+                "TransactionConflictException", "Transaction is ongoing for the item", Injected=True
+            )
+        asked = self._request["TransactItems"]
+        codes = ["TransactionConflict", *["None"] * (len(asked) - 1)]
+        return self._error(
+            "TransactionCanceledException",
+            f"Transaction cancelled, please refer cancellation reasons [{', '.join(codes)}]",
+            CancellationReasons=[{"Code": code} for code in codes],
+            Injected=True,
+        )
 
     def _told(self) -> dict[str, Any]:
         service = getattr(self._world, self._service)

@@ -20,8 +20,10 @@ RATES: dict[str, float] = {
     "crash before": 0.012,
     "crash after": 0.012,
     "slow": 0.006,
+    "transaction conflict": 0.015,
     # messages and events
     "lost": 0.10,
+    "upload event lost": 0.06,
     "late": 0.08,
     "twice": 0.08,
     # what AWS runs
@@ -29,6 +31,8 @@ RATES: dict[str, float] = {
     "job fails": 0.05,
     "job hangs": 0.03,
     "job forgotten": 0.02,
+    "training forgotten": 0.03,
+    "training unseen": 0.05,
     "data blocked": 0.08,
     "log late": 0.10,
     "log lost": 0.04,

@@ -24,6 +24,7 @@ from simulation.services.bus import Bus
 from simulation.services.cloudwatch import CloudWatch
 from simulation.services.dynamodb import DynamoDb, Write
 from simulation.services.logs import Logs
+from simulation.services.paging import PAGE
 from simulation.services.s3 import S3
 from simulation.services.sagemaker import SageMaker
 from simulation.services.sns import Sns
@@ -52,6 +53,7 @@ def parameters_of(chance: Chance) -> dict[str, Any]:
         "PrepareMaxSeconds": 900,
         "TrainingMaxSeconds": 1800,
         "EndpointBakeSeconds": chance.pick("bake", (0, 30, 120)),
+        "AuditMinutes": chance.pick("audit", (4, 10)),
         "KeepModels": chance.pick("keep models", (1, 2, 5)),
         "DetectorImage": "nestbox" if ours else "built-in",
         "BaseNetwork": "nestbox-small" if ours else "resnet-50",
@@ -68,8 +70,11 @@ class World:
         """What happened, in words."""
         self._numbers = itertools.count(1)
         self._aliases: dict[str, str] = {}
-        self.wiring = wiring = read_wiring(parameters_of(self.chance))
-        self.dynamodb = DynamoDb(wiring.tables, lambda: self.timeline.now, self._index_lag)
+        parameters = parameters_of(self.chance)
+        self._audit_seconds = 60.0 * (parameters["AuditMinutes"] + 1)
+        self._restless_at = 0.0
+        self.wiring = wiring = read_wiring(parameters)
+        self.dynamodb = DynamoDb(wiring.tables, lambda: self.timeline.now, self._index_lag, PAGE)
         self.sqs = Sqs(self, wiring.queues)
         self.bus = self.events = Bus(self, wiring.rules)
         self.s3 = S3(self, [wiring.uploads_bucket, wiring.artifacts_bucket], [wiring.uploads_bucket])
@@ -102,6 +107,7 @@ class World:
                 self._schedule(function.name, function.every)
         self.timeline.run(FAULTS_END)
         self.chance.calm = True
+        self._restless_at = self.timeline.now
         self.note("from here on nothing goes wrong")
         moved = self.sqs.redrive()
         if moved:
@@ -110,6 +116,13 @@ class World:
             self.timeline.run(self.timeline.now + 60)
 
     def at_rest(self) -> bool:
+        """Whether nothing goes on; where events of uploads were lost, only once an audit has seen to them."""
+        if not self._is_still():
+            self._restless_at = self.timeline.now
+            return False
+        return self.timeline.now - self._restless_at >= (self._audit_seconds if self.s3.untold else 0.0)
+
+    def _is_still(self) -> bool:
         """Whether no run is unfinished, no upload waits, and no endpoint moves."""
         rows = self.rows("RunsTable").values()
         datasets = self.rows("DatasetsTable").values()

@@ -448,6 +448,8 @@ class World:
     bake_seconds: int = 0
     keep_models: int = 5
     endpoint_type: EndpointType = EndpointType.REAL_TIME
+    audit_minutes: int = 1_000_000_000
+    """By default no dataset's turn to be audited comes while a test runs."""
 
     def __post_init__(self) -> None:
         self.s3, self.logs = client("s3"), client("logs")
@@ -561,9 +563,12 @@ class World:
             TRAINING_MAX_SECONDS,
             GRACE_SECONDS,
             "topic",
+            UPLOADS,
+            self.audit_minutes,
         )
         overdue = OverdueRuns(reconcile, work, Endpoints(self.sagemaker), self.queues, self.clock)
-        self.reconcile = Reconcile(reconcile, self.queues, overdue, self.announce, self.clock)
+        uploads = Uploads(self.s3, UPLOADS)
+        self.reconcile = Reconcile(reconcile, uploads, self.queues, overdue, self.announce, self.clock)
 
     # -- people
 
@@ -599,7 +604,8 @@ class World:
         look = events.look_in(body)
         assert look is not None
         if url == SETTLE:
-            return self.start_run.look(look.dataset)
+            step = self.start_run
+            return step.audit(look.dataset) if look.audit else step.look(look.dataset)
         if url == RECORD:
             return self.record_run.look(look.run, follow=look.follow)
         if url == ENDPOINT:

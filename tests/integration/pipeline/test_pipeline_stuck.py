@@ -162,6 +162,9 @@ def test_a_training_job_that_is_gone_ends_the_run(world):
     world.sagemaker.trainings.clear()
     world.queues.lose_all()
     reconcile(world)
+    assert get_run(run).state == "TRAINING", "SageMaker may not tell of it yet"
+    world.clock.advance(121)
+    reconcile(world)
     assert get_run(run).state == "FAILED"
     assert "no training job" in get_run(run).failure.reason
 
@@ -193,6 +196,64 @@ def test_uploads_that_wait_with_no_run_and_no_message_are_settled(started):
     world.clock.advance(61)
     assert reconcile(world).datasets == 1
     assert get_dataset("birds").active_run is not None
+
+
+@pytest.fixture
+def audited(new_world):
+    """A world in which every pass of reconcile audits every dataset."""
+    with new_world(audit_minutes=1, min_new_images=2) as world:
+        yield world
+
+
+def fail_run(world):
+    """Start the run that is due, and end it."""
+    world.pump(62)
+    run = get_dataset("birds").active_run
+    runs.end(get_run(run), State.FAILED, by="test", why="test", now=world.clock())
+    return run
+
+
+def test_uploads_that_no_event_told_of_are_found(audited):
+    audited.upload("datasets/birds/a.jpg", "datasets/birds/b.jpg", "datasets/My Birds/a.jpg", tell=False)
+    assert reconcile(audited).audits == 1
+    assert get_dataset("birds").active_run is None, "they may still be coming in"
+    first = fail_run(audited)
+    assert int(get_run(first).snapshot_objects) == 2
+
+
+def test_uploads_during_a_run_that_no_event_told_of_are_found_after_it(audited):
+    audited.upload("datasets/birds/a.jpg", "datasets/birds/b.jpg")
+    audited.pump(62)
+    run = get_dataset("birds").active_run
+    audited.upload("datasets/birds/c.jpg", "datasets/birds/d.jpg", tell=False)
+    reconcile(audited)
+    assert get_dataset("birds").first_pending_at is None
+    runs.end(get_run(run), State.FAILED, by="test", why="test", now=audited.clock())
+    reconcile(audited)
+    audited.pump(62)
+    assert int(get_run(get_dataset("birds").active_run).snapshot_objects) == 4
+
+
+@pytest.mark.parametrize("more", [[], ["datasets/birds/c.jpg"]], ids=["nothing new", "too few to start"])
+def test_an_audit_that_finds_nothing_new_writes_nothing(audited, more):
+    audited.upload("datasets/birds/a.jpg", "datasets/birds/b.jpg")
+    fail_run(audited)
+    audited.upload(*more)
+    audited.pump(62)
+    before = get_dataset("birds")
+    assert reconcile(audited).audits == 1
+    audited.pump(62)
+    assert get_dataset("birds").revision == before.revision
+
+
+def test_a_deletion_of_everything_that_no_event_told_of_is_found(audited):
+    audited.upload("datasets/birds/a.jpg", "datasets/birds/b.jpg")
+    fail_run(audited)
+    for key in ("a", "b"):
+        audited.s3.delete_object(Bucket="uploads", Key=f"datasets/birds/{key}.jpg")
+    reconcile(audited)
+    audited.pump(62)
+    assert [notice.code for notice in get_dataset("birds").defects] == ["no-images"]
 
 
 def test_one_row_that_cannot_be_dealt_with_costs_no_other(world):

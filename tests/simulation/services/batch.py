@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from simulation.services.paging import page_of
 from simulation.services.refusal import RefusedError, only
 from simulation.wiring import Definition
 
@@ -113,7 +114,9 @@ class Batch:
         else:
             status = request.get("jobStatus", "RUNNING")
             found = [job for job in known if job.parent is None and job.status == status]
+        page, token = page_of(found, request.get("nextToken"))
         return {
+            **({"nextToken": token} if token else {}),
             "jobSummaryList": [
                 {
                     "jobId": job.id,
@@ -122,8 +125,8 @@ class Batch:
                     "createdAt": int(job.created_at * 1000),
                     **({"stoppedAt": int(job.ended_at * 1000)} if job.ended_at is not None else {}),
                 }
-                for job in found
-            ]
+                for job in page
+            ],
         }
 
     def terminate_job(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,7 +225,7 @@ class Batch:
         job.status, job.reason, job.exit_code, job.ended_at = status, reason, code, world.timeline.now
         about = f"of Batch job {world.alias(job.name)} {job.id} {status}"
         world.note(f"Batch job {job.id} ({job.name}) is {status}: {reason}")
-        world.bus.emit("aws.batch", "Batch Job State Change", self._detail(job), about, best_effort=True)
+        world.bus.emit("aws.batch", "Batch Job State Change", self._detail(job), about)
         if job.parent is not None and all(one.ended for one in job.parent.children):
             well = all(one.status == "SUCCEEDED" for one in job.parent.children)
             self._end(

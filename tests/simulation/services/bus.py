@@ -25,12 +25,19 @@ class Bus:
         """What was put by callers."""
 
     def emit(
-        self, source: str, detail_type: str, detail: Mapping[str, Any], about: str, *, best_effort: bool
-    ) -> None:
-        """Tell of something. Only a best-effort event may get lost; each may come late, or twice.
+        self,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        about: str,
+        *,
+        loss: str | None = "lost",
+    ) -> bool:
+        """Tell of something; False where nobody is told. Each event may come late, or twice.
 
-        S3 delivers "at least once", SageMaker and Batch on a best effort:
-        docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-delivery-level.html
+        ``loss`` is the kind of incident by which it gets lost, None where it does not. SageMaker and Batch
+        deliver on a best effort; S3 "at least once", and yet what a person does to a rule or a queue loses
+        events: docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-delivery-level.html
         """
         world = self._world
         event = {
@@ -45,18 +52,20 @@ class Bus:
             "detail": dict(detail),
         }
         # Through JSON, as an event's times and numbers are what JSON has.
-        body = json.dumps(event)
+        body, told = json.dumps(event), True
         for rule, pattern in self._rules:
             if not pattern.matches_event(event):
                 continue
             name = world.chance.numbered(f"event {about} for {rule.queue}")
-            if best_effort and world.mishap("lost", name):
+            if loss is not None and world.mishap(loss, name):
+                told = False
                 continue
             for copy in range(2 if world.mishap("twice", name) else 1):
                 delay = world.chance.between(f"{name} takes {copy}", 0.05, 1.0)
                 if world.mishap("late", f"{name} copy {copy}"):
                     delay = world.chance.between(f"{name} is late by {copy}", 2.0, LATEST)
                 world.timeline.after(delay, lambda queue=rule.queue: world.sqs.put(queue, body))  # type: ignore[misc]
+        return told
 
     def put_events(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.put += request["Entries"]

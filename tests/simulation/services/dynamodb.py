@@ -64,13 +64,15 @@ def no_lag(_what: str) -> float:
 
 
 class DynamoDb:
-    """The tables. ``lag`` says, of a replica by name, how many seconds it is behind with one write."""
+    """The tables. ``lag`` says, of a replica by name, how many seconds it is behind with one write; ``page``
+    how many items one page of a query has."""
 
     def __init__(
         self,
         tables: Mapping[str, Table],
         clock: Callable[[], float] = lambda: 0.0,
         lag: Callable[[str], float] = no_lag,
+        page: int = 1000,
     ) -> None:
         self._tables = {
             name: _Stored(table, indexes={index: _Replica() for index in table.indexes})
@@ -78,6 +80,7 @@ class DynamoDb:
         }
         self._clock = clock
         self._lag = lag
+        self._most = page
         self._tokens: dict[str, None] = {}
         self.on_write: list[Callable[[Write], None]] = []
         self.writes = 0
@@ -131,12 +134,9 @@ class DynamoDb:
             for item in self._readable(request).values()
             if all(k in item for k in keys) and holds(item, names, values)
         ]
-        order = [*keys[1:], *stored.table.keys]
-        found.sort(
-            key=lambda item: [expressions.comparable(item[name]) for name in order],
-            reverse=request.get("ScanIndexForward") is False,
+        return self._page(
+            request, found, [*keys[1:], *stored.table.keys], sorted({*keys, *stored.table.keys})
         )
-        return self._page(request, stored, found, sorted({*keys, *stored.table.keys}))
 
     def scan(self, request: Mapping[str, Any]) -> dict[str, Any]:
         only(
@@ -152,7 +152,8 @@ class DynamoDb:
             *_PROJECTED,
         )
         stored = self._table(request)
-        return self._page(request, stored, list(self._readable(request).values()), list(stored.table.keys))
+        keys = list(stored.table.keys)
+        return self._page(request, list(self._readable(request).values()), keys, keys)
 
     def put_item(self, request: Mapping[str, Any]) -> dict[str, Any]:
         return self._single("Put", request)
@@ -230,19 +231,21 @@ class DynamoDb:
         return stored.items if request.get("ConsistentRead") else stored.replica.catch_up(self._clock())
 
     def _page(
-        self, request: Mapping[str, Any], stored: _Stored, found: list[Item], key_names: list[str]
+        self, request: Mapping[str, Any], found: list[Item], order: list[str], key_names: list[str]
     ) -> dict[str, Any]:
+        def place(item: Item) -> list[Any]:
+            return [expressions.comparable(item[name]) for name in order]
+
+        backwards = request.get("ScanIndexForward") is False
+        found.sort(key=place, reverse=backwards)
         start = request.get("ExclusiveStartKey")
         if start is not None:
-            place = next(
-                (n for n, item in enumerate(found) if all(item.get(k) == v for k, v in start.items())), None
-            )
-            if place is None:
-                raise NotImplementedError("a page that begins behind an item which is gone")
-            found = found[place + 1 :]
-        limit = request.get("Limit")
+            # The item that the last page ended with may be gone.
+            after = place(start)
+            found = [item for item in found if (place(item) < after if backwards else place(item) > after)]
+        limit = min(request.get("Limit", self._most), self._most)
         answer: dict[str, Any] = {}
-        if limit is not None and len(found) > limit:
+        if len(found) > limit:
             found = found[:limit]
             answer["LastEvaluatedKey"] = {name: found[-1][name] for name in key_names}
         names, values = _placeholders(request)

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from simulation.services.paging import page_of
 from simulation.services.refusal import RefusedError, only
 
 if TYPE_CHECKING:
     from simulation.world import World
+
+_LINES = 5
+"""In one page of a stream."""
 
 Line = tuple[float, int, str]
 """When it appears, its time in milliseconds, its text."""
@@ -32,13 +36,13 @@ class Logs:
         if request["logGroupName"] not in self._groups:
             raise RefusedError("ResourceNotFoundException", "The specified log group does not exist.")
         prefix, now = request.get("logStreamNamePrefix", ""), self._world.timeline.now
-        return {
-            "logStreams": [
-                {"logStreamName": name}
-                for name, lines in sorted(self._groups[request["logGroupName"]].items())
-                if name.startswith(prefix) and any(line[0] <= now for line in lines)
-            ]
-        }
+        found = [
+            {"logStreamName": name}
+            for name, lines in sorted(self._groups[request["logGroupName"]].items())
+            if name.startswith(prefix) and any(line[0] <= now for line in lines)
+        ]
+        page, token = page_of(found, request.get("nextToken"))
+        return {"logStreams": list(page), **({"nextToken": token} if token else {})}
 
     def get_log_events(self, request: Mapping[str, Any]) -> dict[str, Any]:
         only(request, "logGroupName", "logStreamName", "startTime", "startFromHead", "limit", "nextToken")
@@ -47,10 +51,10 @@ class Logs:
             raise RefusedError("ResourceNotFoundException", "The specified log stream does not exist.")
         now = self._world.timeline.now
         lines = [line for line in stream if line[0] <= now and line[1] >= request.get("startTime", 0)]
-        if not request.get("startFromHead"):
-            lines = lines[-request.get("limit", 10_000) :]
         begin = int(request.get("nextToken", "f/0").removeprefix("f/"))
-        page = lines[begin:]
+        page = lines[begin : begin + _LINES]
+        if not request.get("startFromHead"):
+            page = lines[-request.get("limit", 10_000) :]
         return {
             "events": [{"timestamp": at, "message": text, "ingestionTime": at} for _shown, at, text in page],
             "nextForwardToken": f"f/{begin + len(page)}",

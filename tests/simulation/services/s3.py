@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.response import StreamingBody
 
+from simulation.services.paging import PAGE
 from simulation.services.refusal import RefusedError, only
 
 if TYPE_CHECKING:
     from simulation.world import World
-
-_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class S3:
         self._world = world
         self.buckets: dict[str, dict[str, list[Version]]] = {bucket: {} for bucket in buckets}
         self._telling = telling
+        self.untold = set[str]()
+        """Uploads of which an event was lost."""
         self._count = 0
 
     def newest(self, bucket: str, key: str) -> Version | None:
@@ -58,7 +59,7 @@ class S3:
         version = Version(f"v{self._count}", content, at)
         self.buckets[bucket].setdefault(key, []).append(version)
         if bucket in self._telling:
-            self._world.bus.emit(
+            told = self._world.bus.emit(
                 "aws.s3",
                 "Object Deleted" if content is None else "Object Created",
                 {
@@ -67,8 +68,10 @@ class S3:
                     "object": {"key": key, "version-id": version.id, "sequencer": f"{self._count:016X}"},
                 },
                 f"of upload {key}",
-                best_effort=False,
+                loss="upload event lost",
             )
+            if not told:
+                self.untold.add(key)
         return version
 
     # -- operations
@@ -112,7 +115,7 @@ class S3:
             and key > start
             and (version := self.newest(request["Bucket"], key))
         ]
-        most = request.get("MaxKeys", _PAGE)
+        most = min(request.get("MaxKeys", PAGE), PAGE)
         answer: dict[str, Any] = {
             "Contents": [
                 {"Key": key, "ETag": one.etag, "Size": len(one.content or b""), "LastModified": one.at}
@@ -126,20 +129,40 @@ class S3:
         return answer
 
     def list_object_versions(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        only(request, "Bucket", "Prefix")
-        answer: dict[str, Any] = {"IsTruncated": False, "Versions": [], "DeleteMarkers": []}
+        only(request, "Bucket", "Prefix", "Delimiter", "KeyMarker", "VersionIdMarker")
+        prefix, delimiter = request.get("Prefix", ""), request.get("Delimiter")
+        things: list[tuple[str, Version | None]] = []
+        """Keys with a version each, newest first; common prefixes without."""
         for key, versions in sorted(self.buckets[request["Bucket"]].items()):
-            if not key.startswith(request.get("Prefix", "")):
+            if not key.startswith(prefix):
                 continue
-            for one in reversed(versions):
-                told = {
-                    "Key": key,
-                    "VersionId": one.id,
-                    "IsLatest": one is versions[-1],
-                    "LastModified": one.at,
-                }
-                if one.content is None:
-                    answer["DeleteMarkers"].append(told)
-                else:
-                    answer["Versions"].append({**told, "ETag": one.etag, "Size": len(one.content)})
+            folder, cut, _rest = key.removeprefix(prefix).partition(delimiter) if delimiter else ("", "", "")
+            if cut:
+                things.append((prefix + folder + cut, None))
+            else:
+                things += [(key, one) for one in reversed(versions)]
+        things = list(dict.fromkeys(things))
+        places = [(key, one.id if one is not None else "") for key, one in things]
+        marker = (request.get("KeyMarker"), request.get("VersionIdMarker") or "")
+        begin = places.index(marker) + 1 if marker in places else 0
+        page = things[begin : begin + PAGE]
+        more = begin + PAGE < len(things)
+        answer: dict[str, Any] = {
+            "IsTruncated": more,
+            "Versions": [],
+            "DeleteMarkers": [],
+            "CommonPrefixes": [],
+        }
+        if more:
+            answer["NextKeyMarker"], answer["NextVersionIdMarker"] = places[begin + PAGE - 1]
+        for key, one in page:
+            if one is None:
+                answer["CommonPrefixes"].append({"Prefix": key})
+                continue
+            newest = one is self.buckets[request["Bucket"]][key][-1]
+            told = {"Key": key, "VersionId": one.id, "IsLatest": newest, "LastModified": one.at}
+            if one.content is None:
+                answer["DeleteMarkers"].append(told)
+            else:
+                answer["Versions"].append({**told, "ETag": one.etag, "Size": len(one.content)})
         return answer

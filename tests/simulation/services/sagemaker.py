@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from simulation.services.paging import page_of
 from simulation.services.refusal import RefusedError
 from simulation.wiring import ACCOUNT, REGION
 
@@ -45,6 +46,10 @@ class SageMaker:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.trainings: dict[str, Described] = {}
+        self.forgotten = set[str]()
+        """Training jobs that have ended and of which nobody knows any more."""
+        self._unseen_until: dict[str, float] = {}
+        """Training jobs that are not described yet, as descriptions follow creations."""
         self.transforms: dict[str, Described] = {}
         self.models: dict[str, Record] = {}
         self.configs: dict[str, Record] = {}
@@ -83,12 +88,19 @@ class SageMaker:
                 "ModelArtifacts": {"S3ModelArtifacts": ""},
             }
         )
+        label = self._world.alias(name)
+        if self._world.mishap("training unseen", label):
+            self._unseen_until[name] = self._world.timeline.now + self._world.chance.between(
+                f"{label} unseen", 1.0, 30.0
+            )
         self._train(name)
         return {"TrainingJobArn": arn("training-job", name)}
 
     def describe_training_job(self, request: Mapping[str, Any]) -> dict[str, Any]:
         name = request["TrainingJobName"]
         if name not in self.trainings:
+            raise RefusedError("ValidationException", "Requested resource not found.")
+        if name in self.forgotten or self._world.timeline.now < self._unseen_until.get(name, 0.0):
             raise RefusedError("ValidationException", "Requested resource not found.")
         record = dict(self._seen(self.trainings[name], name))
         if not record["ModelArtifacts"]["S3ModelArtifacts"]:
@@ -170,6 +182,8 @@ class SageMaker:
             world.write(uri, b"model")
             changes["ModelArtifacts"] = {"S3ModelArtifacts": uri}
         job.change(world.timeline.now, **changes)
+        if world.mishap("training forgotten", world.alias(name)):
+            self.forgotten.add(name)
         world.note(f"training job {name} is {status}" + (f": {reason}" if reason else ""))
         self._training_event(name)
 
@@ -185,7 +199,6 @@ class SageMaker:
                 "SecondaryStatus": record["SecondaryStatus"],
             },
             f"of training job {self._world.alias(name)} {status}",
-            best_effort=True,
         )
 
     # -- batch transform
@@ -250,7 +263,6 @@ class SageMaker:
             "SageMaker Transform Job State Change",
             {"TransformJobName": name, "TransformJobStatus": status},
             f"of transform job {world.alias(name)} {status}",
-            best_effort=True,
         )
 
     # -- models and configurations
@@ -364,7 +376,9 @@ class SageMaker:
             for name, one in sorted(self.endpoints.items())
             if request.get("NameContains", "") in name
         ]
-        return {"Endpoints": [{member: record[member] for member in members} for record in found]}
+        page, token = page_of(found, request.get("NextToken"))
+        more = {"NextToken": token} if token else {}
+        return {"Endpoints": [{member: record[member] for member in members} for record in page], **more}
 
     def delete_endpoint(self, request: Mapping[str, Any]) -> dict[str, Any]:
         name = request["EndpointName"]
@@ -376,7 +390,7 @@ class SageMaker:
         endpoint.change(self._world.timeline.now, EndpointStatus="Deleting")
         # Nobody but this event tells of an endpoint that a person deletes; where it is lost as well, the
         # champion serves again with the next run or the next promotion.
-        self._endpoint_event(name, self._world.chance.numbered(f"deletion of {name}"), best_effort=False)
+        self._endpoint_event(name, self._world.chance.numbered(f"deletion of {name}"), loss=None)
         took = self._world.chance.between(self._world.chance.numbered(f"deletion of {name}"), 1.0, 20.0)
         self._world.timeline.after(took, lambda: self.endpoints.pop(name, None))
         return {}
@@ -419,7 +433,7 @@ class SageMaker:
         self._world.note(f"endpoint {name} is {record['EndpointStatus']} on {record['EndpointConfigName']}")
         self._endpoint_event(name, label)
 
-    def _endpoint_event(self, name: str, label: str, *, best_effort: bool = True) -> None:
+    def _endpoint_event(self, name: str, label: str, *, loss: str | None = "lost") -> None:
         status = self.endpoints[name].record["EndpointStatus"]
         spelled = "".join(f"_{c}" if c.isupper() else c for c in status).strip("_").upper()
         self._world.bus.emit(
@@ -427,7 +441,7 @@ class SageMaker:
             "SageMaker Endpoint State Change",
             {"EndpointName": name, "EndpointStatus": spelled},
             f"of {label} {spelled}",
-            best_effort=best_effort,
+            loss=loss,
         )
 
     # -- shared

@@ -13,6 +13,7 @@ from nestbox.rules.epochs import Epoch, TrainingLog
 from nestbox.rules.hyperparameters import hyperparameters, may_warm_start
 from nestbox.rules.preparing import Preparing, decide_preparing
 from nestbox.rules.recording import (
+    UNSEEN,
     LogIncomplete,
     NotTrained,
     StillTraining,
@@ -231,19 +232,23 @@ EMPTY = TrainingLog((), finished=False)
     ],
 )
 def test_recording(training, log, kind):
-    assert isinstance(decide_recording(training, log, NOW), kind)
+    assert isinstance(decide_recording(training, log, NOW - UNSEEN, NOW), kind)
+
+
+def test_a_training_job_may_not_be_seen_at_once():
+    just_asked = NOW - UNSEEN + timedelta(seconds=1)
+    assert isinstance(decide_recording(None, EMPTY, just_asked, NOW), StillTraining)
 
 
 def test_recording_names_the_best_epoch_and_the_reason():
-    assert decide_recording(job(), FINISHED, NOW).best.epoch == 0
-    assert (
-        decide_recording(job("Failed", failure_reason="out of memory"), EMPTY, NOW).reason == "out of memory"
-    )
-    stopped = decide_recording(job("Stopped", model_data=None), EMPTY, NOW)
+    assert decide_recording(job(), FINISHED, NOW - UNSEEN, NOW).best.epoch == 0
+    failed = job("Failed", failure_reason="out of memory")
+    assert decide_recording(failed, EMPTY, NOW - UNSEEN, NOW).reason == "out of memory"
+    stopped = decide_recording(job("Stopped", model_data=None), EMPTY, NOW - UNSEEN, NOW)
     limited = job("Stopped", model_data=None, secondary_status="MaxRuntimeExceeded")
     assert stopped.stopped
-    assert not decide_recording(limited, EMPTY, NOW).stopped
-    assert "TrainingMaxSeconds" in decide_recording(limited, EMPTY, NOW).reason
+    assert not decide_recording(limited, EMPTY, NOW - UNSEEN, NOW).stopped
+    assert "TrainingMaxSeconds" in decide_recording(limited, EMPTY, NOW - UNSEEN, NOW).reason
 
 
 def test_states():

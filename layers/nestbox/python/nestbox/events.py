@@ -37,6 +37,8 @@ class DatasetLook(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     dataset: str
+    audit: bool = False
+    """Whether to look for uploads that no event told of."""
 
 
 class Upload(BaseModel):
@@ -101,9 +103,9 @@ def run_message(run: str, *, follow: bool = False) -> str:
     return json.dumps({"run": run, "follow": True} if follow else {"run": run})
 
 
-def dataset_message(dataset: str) -> str:
+def dataset_message(dataset: str, *, audit: bool = False) -> str:
     """The body of "look at this dataset"."""
-    return json.dumps({"dataset": dataset})
+    return json.dumps({"dataset": dataset, "audit": True} if audit else {"dataset": dataset})
 
 
 def look_in(body: str) -> RunLook | DatasetLook | None:

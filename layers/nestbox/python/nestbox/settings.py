@@ -198,6 +198,9 @@ class ReconcileSettings:
     grace_seconds: int
     """How much longer than its jobs may take a run may stand in one state."""
     run_topic_arn: str
+    uploads_bucket: str
+    audit_minutes: int
+    """How often each dataset's folder is compared with what was last seen of it."""
 
 
 @dataclasses.dataclass(frozen=True)

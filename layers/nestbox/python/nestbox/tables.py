@@ -149,6 +149,8 @@ class DatasetRow(Model):
     """Seconds, as `nestbox.yaml` had it when the data was last prepared; absent: the stack's own."""
     dataset_version = UnicodeAttribute(null=True)
     """SHA-256 of the last run's snapshot."""
+    seen_version = UnicodeAttribute(null=True)
+    """SHA-256 of what was there when uploads last became a run, or none: what an audit compares with."""
     classes: ListAttribute[str] = ListAttribute(null=True)
     pinned = BooleanAttribute(null=True)
     """Whether no run is promoted but by an operator."""

@@ -1,11 +1,13 @@
 """What is in the uploads bucket."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from nestbox.bucket_layout import dataset_prefix, is_ready_marker
-from nestbox.rules.snapshots import Counts, SnapshotEntry, count
+from nestbox.bucket_layout import DATASETS, dataset_prefix, folder_of_upload, is_ready_marker
+from nestbox.names import is_dataset_name
+from nestbox.rules.snapshots import Counts, SnapshotEntry, count, version_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,6 +27,10 @@ class Listing:
         """How many of them are pictures, archives and others."""
         return count(self.entries)
 
+    def version(self) -> str:
+        """What a snapshot of it would be called."""
+        return version_of(self.entries)
+
 
 class Uploads:
     """The uploads bucket, versioned."""
@@ -32,6 +38,17 @@ class Uploads:
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
         self.bucket = bucket
+
+    def datasets(self) -> Iterator[str]:
+        """All datasets that have, or had, objects: one request for a thousand of them."""
+        pages = self._client.get_paginator("list_object_versions").paginate(
+            Bucket=self.bucket, Prefix=DATASETS, Delimiter="/"
+        )
+        for page in pages:
+            for folder in page.get("CommonPrefixes", []):
+                name = folder_of_upload(folder["Prefix"])
+                if name is not None and is_dataset_name(name):
+                    yield name
 
     def list(self, dataset: str) -> Listing:
         """All of a dataset as it is now; the markers of folders that S3 consoles make do not count."""

@@ -65,9 +65,12 @@ def rearm(row: DatasetRow, due: datetime, last_change_at: datetime | None) -> No
         )
 
 
-def drop_pending(row: DatasetRow, notices: Sequence[Notice], last_change_at: datetime | None) -> None:
+def drop_pending(
+    row: DatasetRow, notices: Sequence[Notice], last_change_at: datetime | None, seen_version: str
+) -> None:
     """Nothing waits any more, and this is why; raises LostRaceError where uploads came in since.
 
+    ``seen_version`` is that of what was listed.
     ``row`` must have been read before the bucket was listed (and written by nobody since: who took a newer
     settle message off it may have crashed before it did anything about it).
     """
@@ -76,6 +79,7 @@ def drop_pending(row: DatasetRow, notices: Sequence[Notice], last_change_at: dat
             actions=[
                 DatasetRow.first_pending_at.remove(),
                 DatasetRow.pending.remove(),
+                DatasetRow.seen_version.set(seen_version),
                 _set_notices(notices),
                 *_last_upload(last_change_at),
                 DatasetRow.revision.add(1),
@@ -132,7 +136,7 @@ def start_run(
     ]
     if run.snapshot_run is None:
         # A run on an old snapshot answers nothing that was said of newer uploads.
-        actions.append(DatasetRow.defects.remove())
+        actions += [DatasetRow.defects.remove(), DatasetRow.seen_version.set(run.snapshot_version)]
     if row.first_pending_at is None:
         actions.append(DatasetRow.pending.remove())
     elif run.snapshot_run is not None:

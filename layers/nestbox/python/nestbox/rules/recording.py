@@ -9,6 +9,10 @@ LOG_LAG = timedelta(seconds=120)
 """How long after its end lines of a training job may still appear in CloudWatch Logs."""
 
 
+UNSEEN = timedelta(seconds=120)
+"""How long after its creation SageMaker may not know of a training job yet."""
+
+
 @dataclass(frozen=True)
 class TrainingJob:
     """A SageMaker training job as DescribeTrainingJob tells of it."""
@@ -51,9 +55,14 @@ class NotTrained:
 
 
 def decide_recording(
-    job: TrainingJob | None, log: TrainingLog, now: datetime
+    job: TrainingJob | None, log: TrainingLog, asked_at: datetime, now: datetime
 ) -> StillTraining | LogIncomplete | Trained | NotTrained:
-    """Completed, Failed and Stopped are the ends of a training job; Stopped may have left a model."""
+    """Completed, Failed and Stopped are the ends of a training job; Stopped may have left a model.
+
+    ``asked_at`` is when SageMaker was asked for it.
+    """
+    if job is None and now < asked_at + UNSEEN:
+        return StillTraining()
     if job is None:
         return NotTrained("SageMaker has no training job of this run's name: somebody deleted it")
     if job.status in ("InProgress", "Stopping"):

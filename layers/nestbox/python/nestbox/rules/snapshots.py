@@ -74,6 +74,14 @@ def count(entries: Iterable[SnapshotEntry]) -> Counts:
     return Counts(images, others, archives, archived_images)
 
 
+def version_of(entries: Iterable[SnapshotEntry]) -> str:
+    """The version of a snapshot of these entries, which must come sorted by key."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(_line(entry))
+    return digest.hexdigest()
+
+
 def encode(entries: Iterable[SnapshotEntry]) -> tuple[bytes, str]:
     """``snapshot.jsonl.gz`` and its version: the SHA-256 (hex) of the lines before compression.
 
@@ -83,10 +91,14 @@ def encode(entries: Iterable[SnapshotEntry]) -> tuple[bytes, str]:
     target = io.BytesIO()
     with gzip.GzipFile(fileobj=target, mode="wb", mtime=0, compresslevel=6) as stream:
         for entry in entries:
-            line = json.dumps(entry._asdict(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            line = _line(entry)
             digest.update(line)
             stream.write(line)
     return target.getvalue(), digest.hexdigest()
+
+
+def _line(entry: SnapshotEntry) -> bytes:
+    return json.dumps(entry._asdict(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(compressed: BinaryIO) -> Iterator[SnapshotEntry]:

@@ -1,7 +1,7 @@
 """Has everything unfinished looked at again: whatever events missed, this finds.
 
-It reads the sparse indexes alone (unfinished runs, unannounced ends, datasets where uploads wait), so what it
-costs does not grow with the runs that have ended.
+It reads the sparse indexes (unfinished runs, unannounced ends, datasets where uploads wait) and the names of
+the datasets' folders, so what it costs does not grow with the runs that have ended.
 """
 
 from collections.abc import Callable, Iterator, Set
@@ -16,8 +16,10 @@ from nestbox import timestamps
 from nestbox.errors import LostRaceError, NestboxError
 from nestbox.events import dataset_message, run_message
 from nestbox.gateways.queues import Queues
+from nestbox.gateways.uploads import Uploads
 from nestbox.rows import datasets, runs
 from nestbox.rules.arming import is_overdue
+from nestbox.rules.auditing import is_due
 from nestbox.settings import ReconcileSettings
 from nestbox.states import State, has_ended
 from nestbox.steps.announce import Announce
@@ -36,6 +38,8 @@ class Reconciled:
     """Unfinished runs that were sent a look."""
     datasets: int = 0
     """Datasets whose settle message was lost."""
+    audits: int = 0
+    """Datasets that are looked through for uploads that no event told of."""
     stuck: int = 0
     """Unfinished runs past their deadline."""
     announced: int = 0
@@ -50,6 +54,7 @@ class Reconcile:
     def __init__(
         self,
         settings: ReconcileSettings,
+        uploads: Uploads,
         queues: Queues,
         overdue: OverdueRuns,
         announce: Announce,
@@ -63,6 +68,8 @@ class Reconcile:
             State.EVALUATING: settings.judge_queue_url,
             State.DEPLOYING: settings.endpoint_queue_url,
         }
+        self._audit_minutes = settings.audit_minutes
+        self._uploads = uploads
         self._queues = queues
         self._overdue = overdue
         self._announce = announce
@@ -85,7 +92,16 @@ class Reconcile:
         for untold in RunRow.unannounced_index.query("1"):
             with _troubles_told(done, f"the end of run {untold.run}"):
                 done.announced += self._announce.look(untold.run, PATIENCE)
+        with _troubles_told(done, "the folders of the datasets"):
+            self._audit(done)
         return done
+
+    def _audit(self, done: Reconciled) -> None:
+        now = self._clock()
+        for dataset in self._uploads.datasets():
+            if is_due(dataset, now, self._audit_minutes):
+                self._queues.send(self._settle_queue_url, dataset_message(dataset, audit=True))
+                done.audits += 1
 
     def _look_at_run(self, row: RunRow, done: Reconciled) -> None:
         # The index may lag behind the table: a run may have ended already.

@@ -57,7 +57,8 @@ class RecordRun:
         # The job before its log: where the job has ended, the log read after it is the more complete one.
         job = self._trainings.describe(names.training_job_name(run))
         log = self._record_epochs(run, job)
-        decision = decide_recording(job, log, self._clock())
+        asked_at = timestamps.from_text(row.history[-1].at)
+        decision = decide_recording(job, log, asked_at, self._clock())
         if isinstance(decision, StillTraining):
             if follow:
                 self._look_again(run, self._settings.follow_seconds)
@@ -68,6 +69,9 @@ class RecordRun:
                 self._look_again(run, min(_LAG_LOOK_SECONDS, self._settings.follow_seconds))
             return "trained, but the log is not all there yet"
         if isinstance(decision, NotTrained):
+            if job is None:
+                # Where SageMaker is only slow to tell of it, it must not go on for a run that has ended.
+                self._trainings.stop(names.training_job_name(run))
             return self._end(row, decision)
         return self._finish(row, decision)
 

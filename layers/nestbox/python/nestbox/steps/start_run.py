@@ -11,6 +11,7 @@ from nestbox.gateways.batch_jobs import BatchJobs
 from nestbox.gateways.queues import Queues
 from nestbox.gateways.uploads import Listing, Uploads
 from nestbox.rows import datasets, runs
+from nestbox.rules.arming import Arming
 from nestbox.rules.settling import (
     Drop,
     SettlingLimits,
@@ -25,7 +26,7 @@ from nestbox.settings import StartRunSettings
 from nestbox.states import State
 from nestbox.steps.endings import end_run
 from nestbox.steps.preparation import find_jobs, submit_jobs
-from nestbox.tables import DatasetRow, Notice, RunRow, Wish, find_run, get_dataset
+from nestbox.tables import DatasetRow, Notice, RunRow, Wish, find_dataset, find_run, get_dataset
 
 BY = "start_run"
 _EARLY = timedelta(seconds=1)
@@ -96,9 +97,28 @@ class StartRun:
             limits=limits,
         )
         if isinstance(worth, Drop):
-            datasets.drop_pending(row, _notices(worth, dataset, now), listing.last_change_at)
+            notices = _notices(worth, dataset, now)
+            datasets.drop_pending(row, notices, listing.last_change_at, listing.version())
             return f"no run: {worth.why}"
         return self._start(row, listing.entries, listing.last_change_at, BY, f"{ripe.why}; {worth.why}")
+
+    def audit(self, dataset: str) -> str:
+        """Look whether there are uploads that no event told of, and have them settled; returns what was done.
+
+        While uploads wait, or a run has the dataset, they are left to the next audit.
+        """
+        row = find_dataset(dataset)
+        standing = datasets.standing_of(row)
+        if standing.first_pending_at is not None or standing.active_run is not None:
+            return "to be settled anyway"
+        listing = self._uploads.list(dataset)
+        if row is not None and row.seen_version == listing.version():
+            return "no upload was missed"
+        now = self._clock()
+        uploaded_at = listing.last_change_at or now
+        datasets.mark_pending(dataset, row, Arming(delay_seconds=0), uploaded_at=uploaded_at, now=now)
+        self._queues.send(self._settings.settle_queue_url, dataset_message(dataset))
+        return "uploads that no event told of are to be settled"
 
     def _start_as_asked(self, row: DatasetRow, wish: Wish) -> str:
         """Start the run that an operator asked for: now, changed or not, of what is there or of what was."""
