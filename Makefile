@@ -117,8 +117,8 @@ soak: setup ## Play 10,000 random schedules of faults on all cores (SEEDS=n, FIR
 	  $(if $(STORY),--story $(STORY),--seeds $(or $(SEEDS),10000) --first $(or $(FIRST),0))
 
 .PHONY: mutate
-mutate: setup ## Take out every guard and condition of the steps, one at a time: which test notices? (ONLY=module)
-	@PYTHONPATH=tests $(DEV)/bin/python -m simulation.mutants --again $(if $(ONLY),--only $(ONLY))
+mutate: setup ## Take out every guard and condition of the steps, one at a time: which test notices? (ONLY=module, AGAIN=1: also those noticed before)
+	@PYTHONPATH=tests $(DEV)/bin/python -m simulation.mutants $(if $(AGAIN),--again) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: bench bench-pack bench-detector bench-speed bench-accuracy bench-peer bench-api bench-evaluation bench-runs
 bench: bench-pack bench-detector bench-api bench-evaluation bench-runs ## Measure everything against its goal

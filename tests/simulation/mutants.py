@@ -1,40 +1,56 @@
 """Guards and conditions taken out one at a time: which test notices?
 
-``python -m simulation.mutants`` goes through steps/, rows/ and rules/ of the layer and writes
-``mutants.tsv``: every mutant with what catches it. Each runs in a fork of a
-process that has imported everything but Nestbox.
+``python -m simulation.mutants`` goes through rows/, steps/ and rules/ of the layer and writes
+``mutants.tsv``: every mutant with what notices it. Nestbox, its tests and the simulator are imported once;
+each mutant is a fork of that process in which one function has other code. It meets the unit tests that name
+its module, two seeds of the simulator, the tests that run through its function (the fastest first; which
+they are is measured once), and more seeds, until something fails. What the table knows is not tried again.
 """
 
 import argparse
 import ast
 import contextlib
+import functools
+import gc
+import hashlib
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import inspect
+import json
 import os
 import re
 import signal
 import sys
 import tempfile
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FrameType
 from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers/nestbox/python/nestbox"
 TABLE = Path(__file__).with_name("mutants.tsv")
-FOLDERS = ("steps", "rows", "rules")
-SEEDS = 60
-TESTS = ("tests/unit/pipeline", "tests/integration/pipeline")
+COVERAGE = ROOT / ".nestbox/mutants-coverage.json"
+"""Which tests run through which function, and their seconds."""
+FOLDERS = ("rows", "steps", "rules")
+UNIT, INTEGRATION = "tests/unit/pipeline", "tests/integration/pipeline"
+FIRST_SEEDS, SEEDS = 2, 20
 SURVIVED = "nothing"
-OPEN = "open: no test that was tried"
-"""Of a mutant that not all tests have been tried on."""
-SECONDS = 400
-"""After which a mutant that hangs counts as caught."""
+SECONDS = 30
+"""CPU time after which one test, or one seed, of a mutant hangs: that is noticed too."""
+
+Stage = range | list[str]
+"""Seeds to play, or tests to run."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +76,14 @@ class _Changes(ast.NodeVisitor):
         self._wanted = wanted
         self._path: list[str] = []
         self.found: list[Mutant] = []
+        self._alike = Counter[tuple[str, str]]()
 
     def _at(self, node: ast.AST, change: str, make: Callable[[], None]) -> None:
-        mutant = Mutant(self._module, len(self.found), ".".join(self._path) or "-", change)
+        function = ".".join(self._path) or "-"
+        self._alike[function, change] += 1
+        if self._alike[function, change] > 1:
+            change += f" ({self._alike[function, change]})"
+        mutant = Mutant(self._module, len(self.found), function, change)
         self.found.append(mutant)
         if mutant.number == self._wanted:
             make()
@@ -83,7 +104,12 @@ class _Changes(ast.NodeVisitor):
             self._at(node, f"if {told}: {word}", lambda a=answer: setattr(node, "test", ast.Constant(a)))
         self.generic_visit(node)
 
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """How something is told to people is no guard."""
+
     def visit_IfExp(self, node: ast.IfExp) -> None:
+        if _is_wording(node.body) and _is_wording(node.orelse):
+            return
         told = _text(node)
         for answer in (False, True):
             word = "always" if answer else "never"
@@ -92,8 +118,10 @@ class _Changes(ast.NodeVisitor):
 
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
         for place, value in enumerate(node.values):
+            if _is_wording(value):
+                continue
             change = f"{_text(node)}: without {_text(value)}"
-            self._at(node, change, lambda p=place: node.values.pop(p))
+            self._at(node, change, lambda p=place: _leave_out(node, p))
         self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
@@ -126,6 +154,16 @@ class _Changes(ast.NodeVisitor):
         self.generic_visit(node)
 
 
+def _leave_out(node: ast.BoolOp, place: int) -> None:
+    rest = node.values[:place] + node.values[place + 1 :]
+    # a and a is a: the node stays what it is.
+    node.values = rest if len(rest) > 1 else [*rest, *rest]
+
+
+def _is_wording(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
 def _text(node: ast.AST) -> str:
     return re.sub(r"\s+", " ", ast.unparse(node))
 
@@ -147,107 +185,217 @@ def all_mutants() -> list[Mutant]:
     return [one for path in paths for one in mutants_of(f"nestbox.{path.parent.name}.{path.stem}")]
 
 
-class _Loader(importlib.machinery.SourceFileLoader):
-    def __init__(self, mutant: Mutant) -> None:
-        super().__init__(mutant.module, str(_source(mutant.module)))
-        self._mutant = mutant
-
-    def get_code(self, fullname: str) -> CodeType:
-        tree = ast.parse(_source(fullname).read_text(encoding="utf-8"))
-        _Changes(fullname, self._mutant.number).visit(tree)
-        return compile(ast.fix_missing_locations(tree), str(_source(fullname)), "exec")
+def _tree(mutant: Mutant) -> ast.Module:
+    tree = ast.parse(_source(mutant.module).read_text(encoding="utf-8"))
+    _Changes(mutant.module, mutant.number).visit(tree)
+    return ast.fix_missing_locations(tree)
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
+def become(mutant: Mutant) -> None:
+    """Give the function of a mutant its other code, in this process."""
+    module = importlib.import_module(mutant.module)
+    code = compile(_tree(mutant), str(_source(mutant.module)), "exec")
+    holder: Any = module
+    for name in mutant.function.split("."):
+        holder = inspect.getattr_static(holder, name, None)
+        code = next(
+            (one for one in code.co_consts if isinstance(one, CodeType) and one.co_name == name), code
+        )
+        function = _plain(holder)
+        if function is not None:
+            function.__code__ = code
+            return
+    raise NotImplementedError(f"{mutant.key} is in no function")
 
-    def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> Any:
-        if fullname != self._mutant.module:
-            return None
-        return importlib.util.spec_from_loader(fullname, _Loader(self._mutant))
+
+def _plain(held: Any) -> Any:
+    """The function itself of what a name holds; None: it holds no function."""
+    held = held.fget if isinstance(held, property) else held
+    held = held.__func__ if isinstance(held, staticmethod | classmethod) else held
+    held = inspect.unwrap(held) if callable(held) and not inspect.isclass(held) else held
+    return held if inspect.isfunction(held) else None
 
 
-def caught_by(mutant: Mutant, seeds: Sequence[int], tests: Sequence[str]) -> str | None:
-    """What notices a mutant, or None. Runs in a fork, so that this process stays without Nestbox."""
-    assert not any(name.split(".")[0] == "nestbox" for name in sys.modules), "Nestbox is imported already"
+def noticed_by(mutant: Mutant, stages: Sequence[Stage]) -> str | None:
+    """What notices a mutant, or None. Runs in a fork of this process, which ``prepare`` has made ready."""
     with tempfile.TemporaryFile() as answer:
         child = os.fork()
         if child == 0:
-            _be_mutant(mutant, seeds, tests, answer.fileno())
-        until = time.monotonic() + SECONDS
-        while os.waitpid(child, os.WNOHANG) == (0, 0):
-            if time.monotonic() > until:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                return "it hangs"
-            time.sleep(0.02)
+            _be(mutant, stages, answer.fileno())
+        _child, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            return "it hangs" if os.WTERMSIG(status) == signal.SIGPROF else "it kills the process"
         answer.seek(0)
         return answer.read().decode() or None
 
 
-def _be_mutant(mutant: Mutant, seeds: Sequence[int], tests: Sequence[str], answer: int) -> None:
+def _be(mutant: Mutant, stages: Sequence[Stage], answer: int) -> None:
     """Never returns."""
     told = "it cannot be imported"
     try:
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
-        sys.meta_path.insert(0, _Finder(mutant))
-        told = _noticed(seeds, tests) or ""
+        become(mutant)
+        told = next((by for stage in stages if (by := _notices(stage))), "")
     finally:
         os.write(answer, told.encode())
         os._exit(0)
 
 
-def _noticed(seeds: Sequence[int], tests: Sequence[str]) -> str | None:
+def _notices(stage: Stage) -> str | None:
+    return _failing_seed(stage) if isinstance(stage, range) else _failing_test(stage)
+
+
+def _failing_seed(seeds: range) -> str | None:
     from simulation.story import judge
     from simulation.world import simulated_aws
 
     with simulated_aws():
         for seed in seeds:
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
             try:
                 broken = judge(seed).broken
             except Exception as error:  # noqa: BLE001
                 broken = [type(error).__name__]
             if broken:
                 return f"simulation, seed {seed}: {broken[0].partition(':')[0]}"
-    import pytest
-
-    class First:
-        failed: str | None = None
-
-        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-            if report.failed and self.failed is None:
-                self.failed = report.nodeid
-
-    first = First()
-    for folder in tests:
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", str(ROOT / folder)], plugins=[first])
-        if code != 0:
-            return first.failed or f"{folder} cannot be collected"
     return None
 
 
+def _failing_test(tests: Sequence[str]) -> str | None:
+    return next((test for test in tests if not _passes(test)), None)
+
+
+def _passes(test: str, seconds: float = SECONDS) -> bool:
+    assert _session is not None, "tests are run within with_tests"
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    item = _session.items[test]
+    hook = item.ihook
+    hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
+
+
+class _Session:
+    """A session of pytest that has collected the tests, and in whose place something else is done."""
+
+    def __init__(self, work: Callable[[], int]) -> None:
+        self._work = work
+        self.items: dict[str, pytest.Item] = {}
+        self.answer = 1
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.items = {item.nodeid: item for item in session.items}
+        self.answer = self._work()
+        return True
+
+
+_session: _Session | None = None
+
+
+def with_tests(work: Callable[[], int]) -> int:
+    """Do something once all tests are collected, so that forks need not."""
+    global _session
+    _session = _Session(work)
+    pytest.main(["-q", "-s", "-p", "no:cacheprovider", UNIT, INTEGRATION], plugins=[_session])
+    return _session.answer
+
+
 def prepare() -> None:
-    """Import what is slow to import, and not Nestbox."""
-    for name in (
-        "boto3",
-        "botocore.session",
-        "moto",
-        "moto.dynamodb",
-        "moto.events.models",
-        "pynamodb.models",
-        "pynamodb.transactions",
-        "aws_lambda_powertools.utilities.batch",
-        "aws_lambda_powertools.utilities.parser.models",
-        "aws_lambda_powertools.event_handler",
-        "hypothesis",
-        "pytest",
-        "samtranslator.yaml_helper",
-        "simulation.wiring",
-    ):
-        importlib.import_module(name)
+    """Import everything, and play one seed, so that forks need not."""
+    from simulation.story import judge
+    from simulation.world import simulated_aws
+
+    os.chdir(ROOT)
+    with simulated_aws():
+        judge(0)
+    gc.collect()
+    gc.freeze()
+
+
+# -- which tests to try
+
+
+def find(mutant: Mutant, *, quick: bool = False) -> str | None:
+    """What notices a mutant, or None: the cheapest is tried first. ``quick``: and only that."""
+    first: list[Stage] = [_naming(mutant.module), range(FIRST_SEEDS)]
+    by = noticed_by(mutant, first)
+    if by is not None or quick:
+        return by
+    seconds = _coverage().get(f"{mutant.module}:{mutant.function}", {})
+    return noticed_by(mutant, [sorted(seconds, key=lambda test: seconds[test]), range(FIRST_SEEDS, SEEDS)])
+
+
+@functools.cache
+def _naming(module: str) -> list[str]:
+    """The unit tests in files that import from a module."""
+    assert _session is not None, "tests are run within with_tests"
+    package, _dot, name = module.rpartition(".")
+    found = re.compile(rf"{re.escape(module)}\b|from {re.escape(package)} import .*\b{name}\b")
+    paths = sorted((ROOT / UNIT).glob("test_*.py"))
+    files = {f"{UNIT}/{path.name}" for path in paths if found.search(path.read_text(encoding="utf-8"))}
+    return [test for test in _session.items if test.partition("::")[0] in files]
+
+
+@functools.cache
+def _coverage() -> dict[str, dict[str, float]]:
+    """Function to the tests that run through it, with their seconds; measured anew where code has changed."""
+    digest = hashlib.sha256()
+    for folder in (PACKAGE, ROOT / UNIT, ROOT / INTEGRATION):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
+    known = json.loads(COVERAGE.read_text(encoding="utf-8")) if COVERAGE.exists() else {}
+    if known.get("of") != digest.hexdigest():
+        with tempfile.NamedTemporaryFile("w+") as told:
+            if os.fork() == 0:
+                _measure(Path(told.name))
+            os.wait()
+            known = {
+                "of": digest.hexdigest(),
+                "tests": json.loads(Path(told.name).read_text(encoding="utf-8")),
+            }
+        COVERAGE.parent.mkdir(exist_ok=True)
+        COVERAGE.write_text(json.dumps(known), encoding="utf-8")
+    return dict(known["tests"])
+
+
+def _measure(into: Path) -> None:
+    """Run the integration tests, noting which functions each calls. Never returns."""
+    assert _session is not None, "tests are run within with_tests"
+    tests: dict[str, dict[str, float]] = {}
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        for test in _session.items:
+            if not test.startswith(INTEGRATION):
+                continue
+            called = set[CodeType]()
+
+            def note(frame: FrameType, *_: object, calls: set[CodeType] = called) -> None:
+                calls.add(frame.f_code)
+
+            begun = time.process_time()
+            sys.settrace(note)
+            well = _passes(test, 20 * SECONDS)
+            sys.settrace(None)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            if not well:
+                print(f"{test} fails as it is", file=sys.stderr, flush=True)
+                os._exit(1)
+            took = round(time.process_time() - begun, 3)
+            for code in called:
+                if code.co_filename.startswith(str(PACKAGE)):
+                    path = Path(code.co_filename).relative_to(PACKAGE.parent).with_suffix("")
+                    name = code.co_qualname.partition(".<")[0]
+                    tests.setdefault(f"{'.'.join(path.parts)}:{name}", {})[test] = took
+        into.write_text(json.dumps(tests), encoding="utf-8")
+    except BaseException:  # noqa: BLE001  (this fork must not go on as the session)
+        traceback.print_exc()
+    finally:
+        os._exit(0)
+
+
+# -- the table
 
 
 def read_table() -> dict[tuple[str, str, str], str]:
@@ -255,49 +403,61 @@ def read_table() -> dict[tuple[str, str, str], str]:
     if not TABLE.exists():
         return {}
     rows = (line.split("\t") for line in TABLE.read_text(encoding="utf-8").splitlines()[1:])
-    return {(module, function, change): caught for module, function, change, caught in rows}
+    return {(module, function, change): by for module, function, change, by in rows}
 
 
-def write_table(caught: dict[tuple[str, str, str], str]) -> None:
+def write_table(noticed: dict[tuple[str, str, str], str]) -> None:
     """Write the table, for people and for the tests."""
     lines = [
-        "module\tfunction\tchange\tcaught by",
-        *("\t".join([*key, by]) for key, by in sorted(caught.items())),
+        "module\tfunction\tchange\tnoticed by",
+        *("\t".join([*key, by]) for key, by in sorted(noticed.items())),
     ]
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager
-def _saved(caught: dict[tuple[str, str, str], str]) -> Iterator[None]:
+def _saved(noticed: dict[tuple[str, str, str], str]) -> Iterator[None]:
     try:
         yield
     finally:
-        write_table(caught)
+        write_table(noticed)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m simulation.mutants", description=__doc__)
     parser.add_argument("--only", default="", help="a part of the module's name")
-    parser.add_argument("--again", action="store_true", help="also those whose catcher is known")
+    parser.add_argument("--again", action="store_true", help="also those of which it is known what notices")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--tests", nargs="*", default=TESTS)
+    parser.add_argument("--quick", action="store_true", help="unit tests and two seeds; leave out survivors")
     options = parser.parse_args()
-    prepare()
     mutants = all_mutants()
     known = read_table()
-    caught = {one.key: known[one.key] for one in mutants if one.key in known}
-    todo = [one for one in mutants if options.only in one.module and (options.again or one.key not in caught)]
+    noticed = {one.key: known[one.key] for one in mutants if one.key in known}
+    todo = [
+        one
+        for one in mutants
+        if options.only in one.module and (options.again or noticed.get(one.key, SURVIVED) == SURVIVED)
+    ]
     print(f"{len(todo)} of {len(mutants)} mutants", flush=True)
+    if not todo:
+        return 0
+    prepare()
+    return with_tests(lambda: _try(todo, noticed, options.processes, quick=options.quick))
+
+
+def _try(
+    todo: Sequence[Mutant], noticed: dict[tuple[str, str, str], str], processes: int, *, quick: bool
+) -> int:
     survivors = 0
-    with _saved(caught), ThreadPoolExecutor(options.processes) as pool:
-        outcomes = pool.map(lambda one: caught_by(one, range(options.seeds), options.tests), todo)
+    with _saved(noticed), ThreadPoolExecutor(processes) as pool:
+        outcomes = pool.map(lambda one: find(one, quick=quick), todo)
         for done, (mutant, by) in enumerate(zip(todo, outcomes, strict=True), 1):
-            caught[mutant.key] = by or (SURVIVED if set(options.tests) == set(TESTS) else OPEN)
             survivors += by is None
-            print(f"{done}/{len(todo)} {' '.join(mutant.key)[:150]} <- {caught[mutant.key]}", flush=True)
+            print(f"{done}/{len(todo)} {' '.join(mutant.key)[:150]} <- {by or SURVIVED}", flush=True)
+            if by is not None or not quick:
+                noticed[mutant.key] = by or SURVIVED
             if done % 10 == 0:
-                write_table(caught)
+                write_table(noticed)
     print(f"{survivors} survive", flush=True)
     return 1 if survivors else 0
 
