@@ -126,6 +126,9 @@ def reconcile_environment(queue, topic, monkeypatch):
         "PREPARE_MAX_SECONDS": "14400",
         "TRAINING_MAX_SECONDS": "86400",
         "GRACE_SECONDS": "7200",
+        "UPLOADS_BUCKET": "uploads",
+        # No dataset's turn to be audited comes while a test runs.
+        "AUDIT_MINUTES": "1000000000",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -137,6 +140,15 @@ def test_reconcile_looks_at_what_is_unfinished(world, queue, reconcile_environme
     assert (done["runs"], done["datasets"], done["stuck"], done["troubles"]) == (1, 0, 0, [])
     assert queue.bodies() == [{"run": run}]
     assert metrics_of(capsys)["StuckRuns"] == [0.0]
+
+
+def test_reconcile_has_datasets_audited(world, queue, reconcile_environment, monkeypatch):
+    world.upload("datasets/birds/a.jpg", "datasets/My Birds/a.jpg", "a.jpg", tell=False)
+    monkeypatch.setenv("AUDIT_MINUTES", "1")
+    done = load("reconcile").handler(SCHEDULED, CONTEXT)
+    assert (done["audits"], done["troubles"]) == (1, [])
+    [audit] = queue.bodies()
+    assert events.look_in(json.dumps(audit)) == events.DatasetLook(dataset="birds", audit=True)
 
 
 def test_the_end_of_a_run_reaches_the_topic_and_eventbridge(world, topic, new_event_bridge, monkeypatch):
