@@ -1,5 +1,6 @@
 """What people and programs are told when a run ends."""
 
+import dataclasses
 import json
 import shlex
 from datetime import UTC, datetime
@@ -121,3 +122,35 @@ def test_a_subject_is_what_sns_takes() -> None:
         [long] = announcements(run, history(State.PREPARING, State.FAILED), 0, failure=None)
         assert len(long.subject) < 100
         assert long.subject.isascii()
+
+
+def test_what_is_advised_depends_on_what_happened() -> None:
+    again = announcements(
+        RUN, history(*WAYS[State.SERVED], State.SERVED, State.DEPLOYING, State.SERVED), 5, failure=None
+    )
+    assert again[0].command == "nestbox pin birds"
+    assert one(*WAYS[State.CANCELLED], State.CANCELLED).what == "birds: a run was cancelled"
+    way = WAYS[State.SERVED]
+    advices = [one(*way[: number + 1], State.FAILED).advice for number in range(len(way))]
+    for advice, named in zip(
+        advices, ("_READY, starts", "nestbox.yaml", None, "/aws/sagemaker/Endpoints/"), strict=True
+    ):
+        words = {"_READY, starts", "nestbox.yaml", "/aws/sagemaker/Endpoints/"}
+        assert {word for word in words if word in advice} == ({named} if named else set())
+
+
+def test_an_end_is_told_in_its_own_words() -> None:
+    moves = [*history(*WAYS[State.REJECTED], why="went on"), *history(State.REJECTED, why="not better")]
+    [told] = announcements(RUN, moves, 0, failure=None)
+    assert told.why == "not better"
+
+
+def test_a_reason_that_was_given_already_is_not_repeated() -> None:
+    [told] = announcements(RUN, history(State.PREPARING, State.FAILED, why="no vCPUs"), 0, failure="no vCPUs")
+    assert told.why == "no vCPUs"
+
+
+def test_a_subject_that_is_too_long_is_cut() -> None:
+    long = dataclasses.replace(one(State.PREPARING, State.BLOCKED), what="x" * 200)
+    assert len(long.subject) == 99
+    assert long.subject.endswith("x...")

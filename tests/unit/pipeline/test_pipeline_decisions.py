@@ -235,6 +235,23 @@ def test_recording(training, log, kind):
     assert isinstance(decide_recording(training, log, NOW - UNSEEN, NOW), kind)
 
 
+def test_a_built_in_learning_rate_falls_where_there_are_epochs_enough():
+    wanted = hyperparameters(BUILT_IN, "resnet-50", 30, summary())
+    assert wanted["lr_scheduler_step"] == "10,20"
+    assert "lr_scheduler_step" not in hyperparameters(BUILT_IN, "resnet-50", 1, summary())
+
+
+def test_fractions_are_told_without_their_rounding_errors():
+    wanted = hyperparameters(OURS, "nestbox-small", 0, with_training(learning_rate=0.1 + 0.2))
+    assert wanted["learning_rate"] == "0.3"
+
+
+def test_a_job_that_says_little_is_waited_for_and_then_told_of():
+    assert isinstance(decide_recording(job(ended_at=None), GOING, NOW - UNSEEN, NOW), LogIncomplete)
+    assert "names no model" in decide_recording(job(model_data=None), FINISHED, NOW - UNSEEN, NOW).reason
+    assert isinstance(decide_recording(job(), FINISHED, NOW, NOW), Trained)
+
+
 def test_a_training_job_may_not_be_seen_at_once():
     just_asked = NOW - UNSEEN + timedelta(seconds=1)
     assert isinstance(decide_recording(None, EMPTY, just_asked, NOW), StillTraining)

@@ -119,6 +119,14 @@ def test_the_way_back():
     assert standing_champions([*back, Served("c")]) == ["a", "b", "c"]
 
 
+def test_what_is_promoted_again_is_no_way_back():
+    assert standing_champions([Served("a"), Served("b"), Served("a")]) == ["a", "b", "a"]
+
+
+def test_the_way_back_to_a_run_that_is_not_known():
+    assert standing_champions([Served("b"), Served("a", back_from="b")]) == ["b", "a"]
+
+
 @given(st.lists(st.sampled_from(["promote", "back", "again"]), max_size=30))
 def test_rolling_back_undoes_promotions_one_by_one(actions):
     served, expected = [], []

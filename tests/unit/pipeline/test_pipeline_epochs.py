@@ -113,3 +113,26 @@ def test_every_score_is_one_that_was_logged(scores):
     assert {e.epoch: e.validation_map for e in log.epochs} == logged
     best = best_epoch(log.epochs)
     assert best is None if not logged else best.validation_map == max(logged.values())
+
+
+def test_what_was_measured_in_the_middle_of_an_epoch_is_not_its_result():
+    assert read_log(lines(quality(0, "train cross_entropy", 2.5, batch=1))).epochs == ()
+
+
+def test_a_throughput_that_is_no_number_makes_no_epoch():
+    throughput = "#throughput_metric: host=algo-1, train throughput={} records/second"
+    assert read_log(lines(throughput.format("nan"))).epochs == ()
+
+
+def test_what_has_finished_stays_so():
+    progress = "#progress_metric: host=algo-1, completed {} % of epochs"
+    assert read_log(lines(progress.format(100), progress.format(50))).finished
+
+
+def test_the_time_of_an_epoch_is_unknown_without_both_its_ends():
+    line = lines(quality(1, "validation mAP", 0.5))
+    [at] = [one.at for one in line]
+    assert read_log(line, {0: at - timedelta(seconds=9)}).epochs[0].seconds == 9
+    assert read_log(line, {0: at + timedelta(seconds=9)}).epochs[0].seconds is None
+    going = lines("#throughput_metric: host=algo-1, train throughput=9 records/second")
+    assert read_log(going, {-1: at}).epochs[0].seconds is None

@@ -57,6 +57,10 @@ def test_nothing_waits_for_ever(standing):
     assert is_overdue(standing, NOW + timedelta(days=1)) == pending
 
 
+def test_what_an_operator_asked_for_is_overdue_at_once():
+    assert is_overdue(Standing(start_asked=True), NOW)
+
+
 @pytest.mark.parametrize(
     ("seconds", "delay"), [(-5, 0), (0, 0), (0.2, 1), (59.9, 60), (900, 900), (5000, 900)]
 )
