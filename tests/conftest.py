@@ -6,6 +6,14 @@ import os
 
 import pytest
 
+_WORKERS_BEYOND_CORES = 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: most of what end-to-end tests do is wait for the system's processes."""
+    return len(os.sched_getaffinity(0)) + _WORKERS_BEYOND_CORES if hasattr(os, "sched_getaffinity") else 2
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give each worker a core of its own, and with it all processes that its tests start.
