@@ -280,7 +280,7 @@ class _Recalling:
         )
         plain = counts > 0
         plain[owners[~sound]] = False
-        plain[owners[_repeats(owners, class_ids, edges)]] = False
+        plain[owners[repeated(owners, class_ids, edges)]] = False
         for declared, real in ((columns[_WIDTH], widths), (columns[_HEIGHT], heights)):
             sizes = np.array([np.nan if size is None else size for size in declared])
             plain &= ~(np.abs(sizes - real) > _SIZE_TOLERANCE)
@@ -320,10 +320,16 @@ def _records(columns: Sequence[Sequence[Any]], first: int) -> tuple[Ints, Ints, 
     return starts, stops, jpegs
 
 
-def _repeats(owners: Ints, class_ids: Ints, edges: Floats) -> NDArray[np.bool_]:
-    """Which boxes repeat another one of the same picture, but for one of each kind."""
+def repeated(owners: Ints, class_ids: Ints, edges: Floats) -> NDArray[np.bool_]:
+    """Which boxes repeat another one of the same picture, but for one of each kind.
+
+    Args:
+        owners: the number of the picture of every box, not decreasing.
+        class_ids: of every box.
+        edges: of every box, n x 4.
+    """
     repeats = np.zeros(len(owners), np.bool_)
-    if len(owners) and owners[-1] + 1 < len(owners):
+    if (owners[1:] == owners[:-1]).any():
         keys = np.column_stack([owners, class_ids, edges])
         order = np.lexsort(keys.T)
         repeats[order[1:]] = (keys[order[1:]] == keys[order[:-1]]).all(1)
