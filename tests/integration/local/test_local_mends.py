@@ -228,6 +228,39 @@ def test_parts_of_versions_are_parts(aws: Any) -> None:
         read("00000000-0000-0000-0000-000000000000", "bytes=0-1")
 
 
+def test_parts_of_objects_and_copies_of_parts_are_what_they_are_of_the_whole(aws: Any) -> None:
+    s3, bucket = aws.client("s3"), aws.bucket()
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    old, new = (bytes([start]) + bytes(range(256)) * (6 << 12) for start in (1, 2))
+    version = s3.put_object(Bucket=bucket, Key="a", Body=old)["VersionId"]
+    s3.put_object(Bucket=bucket, Key="a", Body=new)
+    assert s3.get_object(Bucket=bucket, Key="a", Range="bytes=0-1")["Body"].read() == new[:2]
+    assert s3.get_object(Bucket=bucket, Key="a", Range="bytes=-300")["Body"].read() == new[-300:]
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == new
+    s3.put_object(Bucket=bucket, Key="empty", Body=b"")
+    with pytest.raises(ClientError, match="InvalidRange"):
+        s3.get_object(Bucket=bucket, Key="empty", Range="bytes=0-1")
+
+    upload = {"Bucket": bucket, "Key": "b"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    sources = {1: ({"VersionId": version}, 0, 5 << 20), 2: ({}, 7, 99)}
+    parts = [
+        {
+            "PartNumber": number,
+            "ETag": s3.upload_part_copy(
+                **upload,
+                PartNumber=number,
+                CopySource={"Bucket": bucket, "Key": "a", **of},
+                CopySourceRange=f"bytes={first}-{last}",
+            )["CopyPartResult"]["ETag"],
+        }
+        for number, (of, first, last) in sources.items()
+    ]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    copied = s3.get_object(Bucket=bucket, Key="b")["Body"].read()
+    assert copied == old[: (5 << 20) + 1] + new[7:100]
+
+
 def test_a_batching_window_fills_batches(aws: Any, deploy: Any, function_role: str, wait: Any) -> None:
     mapping = {
         "Type": "AWS::Lambda::EventSourceMapping",
