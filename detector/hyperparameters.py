@@ -22,7 +22,8 @@ BASE_NETWORKS = ("vgg-16", "resnet-50", SMALL_NETWORK)
 
 # How many images the small network sees in a run of default length (about 900 steps train it well), and the
 # epochs between which that stays: a tiny dataset gains nothing from more, a large one still needs a few. An
-# input smaller than this many pixels a side costs less, so more of them are seen in the same time.
+# input smaller than this many pixels a side costs less (though not by its area: small inputs have the finest
+# cells), so more of them are seen in the same time.
 _SMALL_VIEWS = 12_000
 _SMALL_VIEWS_SIZE = 192
 _SMALL_EPOCHS = (30, 200)
@@ -149,10 +150,10 @@ def default_small_epochs(
     >>> default_small_epochs(100), default_small_epochs(1_000_000), default_small_epochs(100, 0.1)
     (120, 30, 30)
     >>> default_small_epochs(400), default_small_epochs(400, image_size=128)
-    (30, 68)
+    (30, 45)
     """
     least, most = _SMALL_EPOCHS
-    views = _SMALL_VIEWS * max(1.0, (_SMALL_VIEWS_SIZE / image_size) ** 2)
+    views = _SMALL_VIEWS * max(1.0, _SMALL_VIEWS_SIZE / image_size)
     epochs = min(max(math.ceil(views / training_samples), least), most)
     return math.ceil(epochs * max(unlearnt, _LEAST_SHARE))
 

@@ -82,7 +82,7 @@ def test_default_epochs_fall_with_the_dataset() -> None:
 def test_default_epochs_show_small_inputs_more_often_and_large_ones_not_less() -> None:
     small = {**REQUIRED, "num_training_samples": "400", "base_network": "nestbox-small"}
     epochs = [parse(small, image_size=size).epochs for size in (128, 192, 352)]
-    assert epochs == [68, 30, 30]
+    assert epochs == [45, 30, 30]
 
 
 def test_all_problems_are_told_at_once_in_the_built_in_algorithms_words() -> None:
