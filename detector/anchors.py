@@ -14,8 +14,8 @@ Shapes = npt.NDArray[np.float64]
 
 # The smallest class's median object should span this many pixels of the network's input.
 _OBJECT_PIXELS = 20
-# Where objects are large, a smaller input is learnt faster: on drawn birds of a third of the picture, a minute
-# on two cores gave mAP .74 at 192 pixels, .79 at 160 and .84 at 128; 96 were too few.
+# Where objects are large, a smaller input is learnt faster: on drawn birds of a third of the picture, a
+# minute on two cores gave mAP .74 at 192 pixels, .79 at 160 and .84 at 128; 96 were too few.
 _SIZES = (128, 352)
 _SIZE_STEP = 32
 # Below this many pixels objects need a level with cells of 8 pixels.

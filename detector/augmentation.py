@@ -77,7 +77,7 @@ def random_view(image: Image, labels: Labels, size: int, random: np.random.Gener
     height, width = image.shape[:2]
     across = _snap(window[0], window[2], width, size)
     down = _snap(window[1], window[3], height, size)
-    # An upright window needs no warp: a crop and a resize take a quarter of the time.
+    # An upright window needs no warp: a crop and a resize take a third of the time.
     view = cv2.resize(
         image[down.source, across.source],
         (across.target.stop - across.target.start, down.target.stop - down.target.start),

@@ -30,7 +30,7 @@ _SMALL_EPOCHS = (30, 200)
 _SMALL_RATE = 0.004
 # A run that starts from a model is shortened to this share at most: below, it does not reach what a run from
 # scratch reaches.
-_LEAST_SHARE = 0.25
+_LEAST_SHARE = 0.3
 
 # Told by SageMaker's own machinery, or known to the built-in algorithm's default configuration but not to its
 # guide; they mean nothing here.
@@ -148,7 +148,7 @@ def default_small_epochs(
     """Return how many epochs the small network trains when nobody says: fewer passes over more images.
 
     >>> default_small_epochs(100), default_small_epochs(1_000_000), default_small_epochs(100, 0.1)
-    (120, 30, 30)
+    (120, 30, 36)
     >>> default_small_epochs(400), default_small_epochs(400, image_size=128)
     (30, 45)
     """
