@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from dataprep_job.defects import DefectLog, Place
+from dataprep_job.yaml_depth import refuse_deep
 
 FILE_NAME = "nestbox.yaml"
 MAX_BYTES = 64 << 10
@@ -210,6 +211,7 @@ def read_configuration(data: bytes, path: str, log: DefectLog) -> Configuration:
         )
         return Configuration()
     try:
+        refuse_deep(data)
         document = yaml.safe_load(data)
         lines = _key_lines(yaml.compose(data, Loader=yaml.SafeLoader))
     except yaml.YAMLError as error:

@@ -18,6 +18,7 @@ from dataprep_job.defects import DefectLog, Place
 from dataprep_job.labels import Split
 from dataprep_job.readers.class_lists import ClassList, list_in_lines
 from dataprep_job.readers.written_numbers import whole_number
+from dataprep_job.yaml_depth import refuse_deep
 
 MAX_BYTES = 1 << 20
 _MAX_PATHS = 1000
@@ -69,6 +70,7 @@ def read_yaml_description(path: str, data: bytes, files: DatasetFiles, log: Defe
     if not _MENTIONS_US.search(data.replace(b"\0", b"")):
         return None
     try:
+        refuse_deep(data)
         # Every word stays a text: a class may be called `no`, `1` or `null`.
         document = yaml.load(data, Loader=yaml.BaseLoader)  # noqa: S506  (makes texts, lists and mappings only)
     except (yaml.YAMLError, RecursionError, ValueError) as error:

@@ -144,7 +144,16 @@ def test_the_detector_takes_whatever_is_taken_here(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [", "- a\n- b", "text", "a: !!python/object/apply:os.system ['id']", b"\xff\xff", "[" * 5000]
+    "text",
+    [
+        "a: [",
+        "- a\n- b",
+        "text",
+        "a: !!python/object/apply:os.system ['id']",
+        b"\xff\xff",
+        "[" * 60_000,
+        "- " * 30_000,
+    ],
 )
 def test_what_is_no_yaml_mapping_is_one_defect(text: str | bytes) -> None:
     configuration, defects = read(text)
