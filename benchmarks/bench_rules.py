@@ -11,6 +11,7 @@ import os
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from benchmarks.accuracy.datasets import Packed, packed_whole
@@ -41,20 +42,25 @@ def figures() -> Iterator[Row]:
     for source in named:
         with tempfile.TemporaryDirectory(prefix="bench-rules-") as folder:
             packed = packed_whole(source, Path(folder))
-            epochs = epochs_within(packed, Path(folder) / "timed", 60 * MINUTES)
-            yield compare(source.name, packed, Path(folder), epochs)
+            yield compare(source.name, packed, Path(folder), 60 * MINUTES)
 
 
-def compare(name: str, packed: Packed, folder: Path, epochs: int) -> Row:
-    """Train by the rules for so many epochs, and by hand for as long, and return the difference's row."""
+def compare(name: str, packed: Packed, folder: Path, seconds: float) -> Row:
+    """Train by the rules for so long, and by hand for as long, and return the difference's row."""
+    epochs = epochs_within(packed, folder / "timed", seconds)
     by_rule = [_trained(packed, folder, {"epochs": epochs, "nestbox_seed": seed}) for seed in SEEDS]
     rule_size = by_rule[0][1]
     trials: dict[tuple[int, float | None], float] = {(rule_size, None): by_rule[0][0]}
 
+    @cache
+    def epochs_at(size: int) -> int:
+        # Pixels do not tell what a view costs: levels come and go with the size.
+        return epochs_within(packed, folder / "timed", seconds, {"image_shape": size})
+
     def wishes(size: int, rate: float | None) -> dict[str, object]:
-        # A view costs what its pixels cost.
-        chosen: dict[str, object] = {"epochs": max(1, round(epochs * (rule_size / size) ** 2))}
-        chosen |= {"image_shape": size} if size != rule_size else {}
+        chosen: dict[str, object] = {"epochs": epochs}
+        if size != rule_size:
+            chosen = {"epochs": epochs_at(size), "image_shape": size}
         return chosen | ({"learning_rate": rate} if rate is not None else {})
 
     def attempt(size: int, rate: float | None) -> None:

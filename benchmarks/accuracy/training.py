@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.accuracy.datasets import Packed
 
@@ -76,9 +77,11 @@ def train(
     return Course(tuple(points), time.monotonic() - started, statistics.median(rates))
 
 
-def epochs_within(packed: Packed, root: Path, seconds: float) -> int:
+def epochs_within(
+    packed: Packed, root: Path, seconds: float, wishes: Mapping[str, object] = MappingProxyType({})
+) -> int:
     """Return how many epochs take so long on this machine, by a short job that is thrown away."""
-    course = train(packed, root, {"epochs": _TIMED_EPOCHS})
+    course = train(packed, root, {"epochs": _TIMED_EPOCHS, **wishes})
     shutil.rmtree(root)
     times = [at for at, _ in course.points]
     an_epoch = (times[-1] - times[2]) / (len(times) - 3)
