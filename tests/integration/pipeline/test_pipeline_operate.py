@@ -171,6 +171,27 @@ def test_a_promotion_while_another_run_is_on_its_way_in(world, served, rejected,
     assert rejected in get_run(better).history[-1].why
 
 
+def test_two_promotions_at_once_cancel_what_they_replace_once(world, served, rejected, monkeypatch):
+    """The second reads the dataset before the first has written, and the run to be replaced after it."""
+    coming = world.run_to_end([0.3], "birds", *photos(20))
+    world.operate.promote(coming, ANNA)
+    read = promotions.get_run
+
+    def read_late(run):
+        monkeypatch.setattr(promotions, "get_run", read)
+        assert world.operate.promote(rejected, ANNA).changed
+        return read(run)
+
+    monkeypatch.setattr(promotions, "get_run", read_late)
+    done = world.operate.promote(rejected, BEN)
+    assert (done.changed, done.run) == (False, rejected)
+    settle(world)
+    check_whole(world)
+    assert serving(world) == rejected
+    assert states(coming)[-2:] == ["DEPLOYING", "CANCELLED"]
+    assert states(rejected).count("DEPLOYING") == 1
+
+
 def test_a_rollback_calls_off_what_is_on_its_way_in(world, served):
     better = deploying(world)
     done = world.operate.rollback("birds", BEN)

@@ -102,6 +102,9 @@ def want(
     superseded = None
     if dataset.wanted_run is not None and dataset.wanted_run != row.run:
         superseded = get_run(dataset.wanted_run)
+        if runs.state_of(superseded) is not State.DEPLOYING:
+            # The row was read after the dataset, which wants another run by now.
+            raise LostRaceError(f"run {superseded.run} is on its way in no more")
     with one_transaction(f"the promotion of {row.run}") as transaction:
         if superseded is not None:
             if dataset.active_run == superseded.run:
