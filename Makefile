@@ -94,11 +94,14 @@ ROUNDS ?= 10
 soak-local: setup ## ROUNDS of runs on the local AWS in which jobs and the whole of it are killed at random
 	@NESTBOX_SOAK_ROUNDS=$(ROUNDS) $(DEV)/bin/python -m pytest tests/e2e/test_survival.py --timeout 3600
 
-.PHONY: lint
+.PHONY: lint lint-python lint-template
 lint: setup ## ruff, mypy --strict, cfn-lint, sam validate --lint
+	@$(MAKE) --no-print-directory --jobs 2 lint-python lint-template
+lint-python:
 	@$(DEV)/bin/ruff check .
 	@$(DEV)/bin/ruff format --check .
 	@$(DEV)/bin/mypy $(PACKAGES) functions
+lint-template:
 	@$(DEV)/bin/cfn-lint template.yaml
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(STATE)/env/sam/bin/sam validate --lint
 
