@@ -20,7 +20,7 @@ from dataprep_job.defect_groups import group_defects, left_out
 from dataprep_job.defects import Defect
 from dataprep_job.errors import FileGoneError
 from dataprep_job.exhibits import Exhibit, PicturedImage, make_exhibits
-from dataprep_job.file_source import PREFETCH_BYTES, FileSource, FolderSource, read_many
+from dataprep_job.file_source import PREFETCH_BYTES, FileSource, FolderSource, read_one
 from dataprep_job.inspection import Photo, Treatment, encode_photo, inspect
 from dataprep_job.labels import Split
 from dataprep_job.ordered_map import ordered_map
@@ -283,8 +283,7 @@ def open_all(
     cv2.setNumThreads(1)
 
     def fetch(one: PlannedImage) -> Fetched:
-        ((_, data),) = read_many(source, [one.file])
-        return one, data
+        return one, read_one(source, one.file)[1]
 
     def opened(fetched: Fetched) -> Photo:
         return inspect(*fetched, treatment)
