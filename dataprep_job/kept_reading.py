@@ -20,9 +20,12 @@ from blake3 import blake3
 
 from dataprep_job.catalogue import Catalogue
 from dataprep_job.defects import Defect
+from dataprep_job.errors import FileGoneError
+from dataprep_job.file_source import FileSource, SourceFile
 
 READING = "annotations.sqlite"
 _PAGE = 1000
+_PIECE = 1 << 20
 
 _TABLES = """
 CREATE TABLE kept.about (key TEXT, state TEXT);
@@ -32,24 +35,46 @@ CREATE TABLE kept.planned AS SELECT image, record, id, "group", share, named FRO
 """
 
 
-def reading_key(catalogue: Catalogue, refused: Iterable[Defect]) -> str | None:
+def reading_key(
+    catalogue: Catalogue, refused: Iterable[Defect], contents: FileSource | None = None
+) -> str | None:
     """A digest of everything that the result of reading depends on; None where a file has no tag.
 
     Args:
         catalogue: with the table `files`.
         refused: files that were left out, and why.
+        contents: where the files are read, so that their contents decide and not their tags. None comes of
+            files that are gone meanwhile.
     """
     digest = blake3(_code_digest())
     for defect in refused:
         digest.update(repr(defect).encode(errors="surrogatepass"))
     rows = catalogue.database.execute(
-        "SELECT path, CASE WHEN is_picture THEN '/' ELSE tag END, CASE WHEN is_picture THEN 0 ELSE size END "
-        "FROM files ORDER BY path"
+        "SELECT path, CASE WHEN is_picture THEN 0 ELSE size END, version, "
+        "CASE WHEN is_picture THEN '/' ELSE tag END, is_picture FROM files ORDER BY path"
     )
     while page := rows.fetchmany(_PAGE):
-        if not all(tag for _, tag, _ in page):
+        says = [tag for *_, tag, _ in page]
+        if contents is not None:
+            try:
+                says = [
+                    "/" if is_picture else _digest_of(contents, SourceFile(*file))
+                    for *file, is_picture in page
+                ]
+            except FileGoneError:
+                return None
+        elif not all(says):
             return None
-        digest.update(repr(page).encode(errors="surrogatepass"))
+        listed = [(path, size, tag) for (path, size, *_), tag in zip(page, says, strict=True)]
+        digest.update(repr(listed).encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _digest_of(source: FileSource, file: SourceFile) -> str:
+    digest = blake3(b"contents")
+    with source.open(file) as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
     return digest.hexdigest()
 
 

@@ -130,10 +130,8 @@ def read_dataset(order: Order, say: Say, folder: Path) -> Survey:
     """
     say(f"{order.run}: reading the annotations")
     earlier = read_earlier(order.previous)
-    # Tags say that annotations have not changed: not enough where contents are to be compared.
-    may_take_over = order.previous is not None and not order.checksums
-    before = order.previous.local_copy(READING, folder) if may_take_over and order.previous else None
-    kept = Kept(before, folder / f"new-{READING}")
+    before = order.previous.local_copy(READING, folder) if order.previous is not None else None
+    kept = Kept(before, folder / f"new-{READING}", by_contents=order.checksums)
     found = survey(order.source, earlier, kept)
     if kept.path.exists():
         order.output.put_file(READING, kept.path, _SQLITE)

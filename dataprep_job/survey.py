@@ -233,10 +233,12 @@ class Kept:
         previous: what the previous preparation read; None where nothing may be taken over.
         path: where to write what this one reads, whether that was taken over or not. Nothing is written where
             it could not be trusted.
+        by_contents: compare the contents of annotations, not their tags.
     """
 
     previous: Path | None
     path: Path
+    by_contents: bool = False
 
 
 @seldom_collecting()
@@ -246,7 +248,9 @@ def survey(source: FileSource, earlier: Earlier, kept: Kept | None = None) -> Su
     catalogue = Catalogue()
     files = DatasetFiles(source, log, catalogue)
     splitting = Splitting(catalogue)
-    key = reading_key(catalogue, files.refused) if kept is not None else None
+    key = None
+    if kept is not None:
+        key = reading_key(catalogue, files.refused, source if kept.by_contents else None)
     state = None
     if kept is not None and kept.previous is not None and key is not None:
         state = take_over(catalogue, kept.previous, key)

@@ -69,17 +69,10 @@ def test_options_say_what_is_packed(sample: Path, tmp_path: Path, capsys: pytest
 
 @pytest.mark.parametrize("careful", [[], ["--careful"]])
 def test_packing_again_gives_the_same_files(sample: Path, tmp_path: Path, careful: list[str]) -> None:
-    assert main(["pack", str(sample), str(tmp_path / "one"), "--resize", "64"]) == 0
-    again = [
-        "pack",
-        str(sample),
-        str(tmp_path / "two"),
-        "--resize",
-        "64",
-        "--previous",
-        str(tmp_path / "one"),
-    ]
-    assert main([*again, *careful]) == 0
+    options = ["--resize", "64", *careful]
+    assert main(["pack", str(sample), str(tmp_path / "one"), *options]) == 0
+    again = ["pack", str(sample), str(tmp_path / "two"), *options, "--previous", str(tmp_path / "one")]
+    assert main(again) == 0
     assert files(tmp_path / "one") == files(tmp_path / "two")
     changes = json.loads((tmp_path / "two/report.json").read_text())["changes"]
     assert changes["unchanged"] == 12

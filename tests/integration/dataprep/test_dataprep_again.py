@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from dataprep_job import packing
+from dataprep_job import packing, survey
 from dataprep_job.__main__ import main
 from dataprep_job.check import open_all
 from dataprep_job.file_source import FolderSource
@@ -112,7 +113,7 @@ def test_what_has_not_changed_is_copied_and_the_result_is_that_of_packing_all(
     dataset = write(tmp_path / "pets", drawn(60))
     run(dataset, tmp_path / "first")
     edit(dataset, drawn(5, start=900), seed=1)
-    run(dataset, tmp_path / "full", without_payloads(tmp_path / "first"))
+    run(dataset, tmp_path / "full", without_payloads(tmp_path / "first"), checksums=checksums)
     run(dataset, tmp_path / "again", tmp_path / "first", checksums=checksums)
     assert contents(tmp_path / "again") == contents(tmp_path / "full")
     assert changes(tmp_path / "again") == {
@@ -138,6 +139,27 @@ def test_nothing_is_opened_where_nothing_changed(
     run(dataset, tmp_path / "again", tmp_path / "first")
     assert not [path for path in reads if path.endswith(".jpg")]
     assert contents(tmp_path / "again") == contents(tmp_path / "first")
+
+
+@pytest.mark.parametrize("checksums", [False, True])
+def test_what_was_read_is_taken_over_only_where_annotations_are_the_same(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checksums: bool
+) -> None:
+    """Size and time of a file may be the same though its contents are not: whoever compares those sees it."""
+    dataset = write(tmp_path / "pets", drawn(30))
+    run(dataset, tmp_path / "first", checksums=checksums)
+    readings = []
+    read = survey._read
+    monkeypatch.setattr(survey, "_read", lambda *arguments: (readings.append(1), read(*arguments))[1])
+    run(dataset, tmp_path / "again", tmp_path / "first", checksums=checksums)
+    assert not readings
+    assert contents(tmp_path / "again") == contents(tmp_path / "first")
+    label = next(path for path in (dataset / "Annotations").iterdir() if b"<xmin>1<" in path.read_bytes())
+    times = label.stat()
+    label.write_bytes(label.read_bytes().replace(b"<xmin>1<", b"<xmin>7<", 1))
+    os.utime(label, ns=(times.st_atime_ns, times.st_mtime_ns))
+    run(dataset, tmp_path / "hidden", tmp_path / "again", checksums=checksums)
+    assert changes(tmp_path / "hidden")["relabelled"] == len(readings) == int(checksums)
 
 
 def test_a_new_label_is_packed_before_the_old_picture_even_where_the_magic_cuts_it(

@@ -240,7 +240,7 @@ def test_packing_again_after_any_edits_gives_the_bytes_of_a_full_pack(
     with tempfile.TemporaryDirectory() as folder, small_numbers():
         root = Path(folder)
         bring_up_to_date(root / "pets", dataset.files())
-        pack(root / "pets", root / "first")
+        pack(root / "pets", root / "first", checksums=checksums)
         for edit, number, fresh in changes:
             dataset = edited(dataset, edit, number, fresh, root / "pets")
         bring_up_to_date(root / "pets", dataset.files())
@@ -250,7 +250,7 @@ def test_packing_again_after_any_edits_gives_the_bytes_of_a_full_pack(
             (root / "first" / name).unlink(missing_ok=True)
         (root / "first/trained_before.jsonl").unlink()
         (root / "again/trained_before.jsonl").unlink()
-        pack(root / "pets", root / "full", root / "first")
+        pack(root / "pets", root / "full", root / "first", checksums=checksums)
         (root / "full/trained_before.jsonl").unlink()
         assert contents(root / "again") == contents(root / "full")
 
