@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,50 +28,57 @@ _PAGE = 1000
 _PIECE = 1 << 20
 
 _TABLES = """
-CREATE TABLE kept.about (key TEXT, state TEXT);
+CREATE TABLE kept.keys (key TEXT);
+CREATE TABLE kept.about (state TEXT);
 CREATE TABLE kept.records AS SELECT * FROM main.records;
 CREATE TABLE kept.names AS SELECT * FROM main.names;
 CREATE TABLE kept.planned AS SELECT image, record, id, "group", share, named FROM main.plan;
 """
 
 
-def reading_key(
+def reading_keys(
     catalogue: Catalogue, refused: Iterable[Defect], contents: FileSource | None = None
-) -> str | None:
-    """A digest of everything that the result of reading depends on; None where a file has no tag.
+) -> list[str]:
+    """Digests of everything that the result of reading depends on; the first is the one to go by.
+
+    Where contents are compared, the digest of the tags comes second, for a later run that trusts tags.
 
     Args:
         catalogue: with the table `files`.
         refused: files that were left out, and why.
-        contents: where the files are read, so that their contents decide and not their tags. None comes of
-            files that are gone meanwhile.
+        contents: where the files are read, so that their contents decide and not their tags.
+
+    Returns:
+        Nothing where that cannot be said: files without a tag, or that are gone meanwhile.
     """
-    digest = blake3(_code_digest())
+    by_tags, by_contents = blake3(_code_digest()), blake3(_code_digest())
     for defect in refused:
-        digest.update(repr(defect).encode(errors="surrogatepass"))
-    rows = catalogue.database.execute(
-        "SELECT path, CASE WHEN is_picture THEN 0 ELSE size END, version, "
-        "CASE WHEN is_picture THEN '/' ELSE tag END, is_picture FROM files ORDER BY path"
-    )
+        for digest in (by_tags, by_contents):
+            digest.update(repr(defect).encode(errors="surrogatepass"))
+    all_tagged = True
+    rows = catalogue.database.execute("SELECT is_picture, path, size, version, tag FROM files ORDER BY path")
     while page := rows.fetchmany(_PAGE):
-        says = [tag for *_, tag, _ in page]
-        if contents is not None:
-            try:
-                says = [
-                    "/" if is_picture else _digest_of(contents, SourceFile(*file))
-                    for *file, is_picture in page
-                ]
-            except FileGoneError:
-                return None
-        elif not all(says):
-            return None
-        listed = [(path, size, tag) for (path, size, *_), tag in zip(page, says, strict=True)]
-        digest.update(repr(listed).encode(errors="surrogatepass"))
-    return digest.hexdigest()
+        files = [(is_picture, SourceFile(*file)) for is_picture, *file in page]
+        all_tagged = all_tagged and all(is_picture or file.tag for is_picture, file in files)
+        tags = [
+            (file.path, *(("/", 0) if is_picture else (file.tag, file.size))) for is_picture, file in files
+        ]
+        by_tags.update(repr(tags).encode(errors="surrogatepass"))
+        if contents is None:
+            continue
+        try:
+            digests = [
+                (file.path, "/" if is_picture else _digest_of(contents, file)) for is_picture, file in files
+            ]
+        except FileGoneError:
+            return []
+        by_contents.update(repr(digests).encode(errors="surrogatepass"))
+    tagged = [f"tags {by_tags.hexdigest()}"] if all_tagged else []
+    return tagged if contents is None else [f"contents {by_contents.hexdigest()}", *tagged]
 
 
 def _digest_of(source: FileSource, file: SourceFile) -> str:
-    digest = blake3(b"contents")
+    digest = blake3()
     with source.open(file) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)
@@ -87,11 +94,12 @@ def _code_digest() -> bytes:
     return digest.digest()
 
 
-def take_over(catalogue: Catalogue, path: Path, key: str) -> dict[str, Any] | None:
-    """Fill the tables `records`, `names` and `plan` from a kept reading with this key.
+def take_over(catalogue: Catalogue, path: Path, keys: Sequence[str]) -> tuple[dict[str, Any], bool] | None:
+    """Fill the tables `records`, `names` and `plan` from a kept reading that has the first of these keys.
 
     Returns:
-        The state that was kept with it; None where it is another reading, or a damaged file.
+        The state that was kept with it, and whether all its keys are these; None where it is another reading,
+        or a damaged file.
     """
     database = catalogue.database
     database.execute("COMMIT")
@@ -100,26 +108,26 @@ def take_over(catalogue: Catalogue, path: Path, key: str) -> dict[str, Any] | No
     except sqlite3.Error:
         database.execute("BEGIN")
         return None
-    state: dict[str, Any] | None = None
+    found: tuple[dict[str, Any], bool] | None = None
     try:
-        row = database.execute("SELECT state FROM kept.about WHERE key = ?", (key,)).fetchone()
-        if row is not None:
-            found = json.loads(row[0])
+        kept_keys = [key for (key,) in database.execute("SELECT key FROM kept.keys ORDER BY rowid")]
+        if keys[0] in kept_keys:
+            state = json.loads(database.execute("SELECT state FROM kept.about").fetchone()[0])
             database.execute("INSERT INTO main.records SELECT * FROM kept.records")
             database.execute("INSERT INTO main.names SELECT * FROM kept.names")
             database.execute("INSERT INTO main.plan SELECT *, named FROM kept.planned")
-            state = found
-    except (sqlite3.Error, ValueError):
+            found = state, kept_keys == list(keys)
+    except (sqlite3.Error, ValueError, TypeError):
         for table in ("records", "names", "plan"):
             database.execute(f"DELETE FROM main.{table}")  # noqa: S608
     database.execute("DETACH DATABASE kept")
     database.execute("BEGIN")
-    if state is not None:
+    if found is not None:
         catalogue.load_names()
-    return state
+    return found
 
 
-def keep(catalogue: Catalogue, path: Path, key: str, state: dict[str, Any]) -> None:
+def keep(catalogue: Catalogue, path: Path, keys: Iterable[str], state: dict[str, Any]) -> None:
     """Write a reading to a file that does not exist yet."""
     database = catalogue.database
     database.execute("COMMIT")
@@ -129,7 +137,8 @@ def keep(catalogue: Catalogue, path: Path, key: str, state: dict[str, Any]) -> N
     database.execute("BEGIN")
     for statement in filter(None, map(str.strip, _TABLES.split(";"))):
         database.execute(statement)
-    database.execute("INSERT INTO kept.about VALUES (?, ?)", (key, json.dumps(state)))
+    database.executemany("INSERT INTO kept.keys VALUES (?)", [(key,) for key in keys])
+    database.execute("INSERT INTO kept.about VALUES (?)", (json.dumps(state),))
     database.execute("COMMIT")
     database.execute("DETACH DATABASE kept")
     database.execute("BEGIN")

@@ -24,7 +24,7 @@ from dataprep_job.errors import FileGoneError, PictureError
 from dataprep_job.file_source import FileSource, SourceFile
 from dataprep_job.held_out import HeldOutImage
 from dataprep_job.image_header import ImageHeader, read_header
-from dataprep_job.kept_reading import keep, reading_key, take_over
+from dataprep_job.kept_reading import keep, reading_keys, take_over
 from dataprep_job.labels import LabelledImage, Split
 from dataprep_job.packed_index import PACKED_COLUMNS, PackedImage
 from dataprep_job.readers import READERS
@@ -248,24 +248,27 @@ def survey(source: FileSource, earlier: Earlier, kept: Kept | None = None) -> Su
     catalogue = Catalogue()
     files = DatasetFiles(source, log, catalogue)
     splitting = Splitting(catalogue)
-    key = None
+    keys = []
     if kept is not None:
-        key = reading_key(catalogue, files.refused, source if kept.by_contents else None)
-    state = None
-    if kept is not None and kept.previous is not None and key is not None:
-        state = take_over(catalogue, kept.previous, key)
-    if kept is not None and kept.previous is not None and state is not None:
-        shutil.copyfile(kept.previous, kept.path)
-    if state is None:
+        keys = reading_keys(catalogue, files.refused, source if kept.by_contents else None)
+    before = None
+    if kept is not None and kept.previous is not None and keys:
+        before = take_over(catalogue, kept.previous, keys)
+    if before is None:
         reading, is_repeatable = _read(source, files, log, catalogue, splitting)
-        if kept is not None and key is not None and is_repeatable:
+        if kept is not None and keys and is_repeatable:
             state = {
                 **reading._asdict(),
                 "configuration": reading.configuration.to_dict(),
                 "log": log.to_dict(),
             }
-            keep(catalogue, kept.path, key, state)
+            keep(catalogue, kept.path, keys, state)
     else:
+        state, has_same_keys = before
+        if kept is not None and kept.previous is not None and has_same_keys:
+            shutil.copyfile(kept.previous, kept.path)
+        elif kept is not None:
+            keep(catalogue, kept.path, keys, state)
         log = DefectLog.from_dict(state.pop("log"))
         configuration = Configuration.from_dict(state.pop("configuration"))
         reading = _Reading(configuration=configuration, **state)

@@ -162,6 +162,20 @@ def test_what_was_read_is_taken_over_only_where_annotations_are_the_same(
     assert changes(tmp_path / "hidden")["relabelled"] == len(readings) == int(checksums)
 
 
+def test_a_reading_whose_contents_were_compared_serves_those_who_trust_tags(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = write(tmp_path / "pets", drawn(30))
+    run(dataset, tmp_path / "first", checksums=True)
+    for path in (dataset / "Annotations").iterdir():
+        path.touch()
+    monkeypatch.delattr(survey, "_read")
+    run(dataset, tmp_path / "touched", tmp_path / "first", checksums=True)
+    run(dataset, tmp_path / "quick", tmp_path / "touched")
+    for out in ("touched", "quick"):
+        assert {**contents(tmp_path / out), READING: b""} == {**contents(tmp_path / "first"), READING: b""}
+
+
 def test_a_new_label_is_packed_before_the_old_picture_even_where_the_magic_cuts_it(
     drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -297,7 +297,7 @@ def test_a_kept_reading_that_cannot_be_used_costs_time_and_nothing_else(tmp_path
         kept.write_bytes(whole[: len(whole) // 2])
     else:
         with closing(sqlite3.connect(kept)) as database, database:
-            database.execute("UPDATE about SET key = 'another'")
+            database.execute("UPDATE keys SET key = 'another'")
             database.execute("DELETE FROM records")
     pack(tmp_path / "pets", tmp_path / "again", tmp_path / "first")
     assert (tmp_path / "again" / READING).read_bytes() == whole
