@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
+from unittest import mock
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 from moto.events.models import EventPattern
@@ -54,13 +55,13 @@ _listeners: dict[str, _Listener] = {}
 def load(function: Function) -> ModuleType:
     """The module of a function, loaded once for all worlds."""
     if function.name not in _modules:
-        os.environ.update({**QUIET, **function.environment})
         spec = importlib.util.spec_from_file_location(f"simulated_{function.module.stem}", function.module)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
+        with mock.patch.dict(os.environ, {**QUIET, **function.environment}):
+            spec.loader.exec_module(module)
         logger = module.logger._logger
         listener = _Listener(logger.handlers[0].formatter if logger.handlers else None)
         logger.handlers = [listener]

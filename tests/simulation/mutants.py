@@ -347,9 +347,11 @@ def _coverage() -> dict[str, dict[str, float]]:
     known = json.loads(COVERAGE.read_text(encoding="utf-8")) if COVERAGE.exists() else {}
     if known.get("of") != digest.hexdigest():
         with tempfile.NamedTemporaryFile("w+") as told:
-            if os.fork() == 0:
+            child = os.fork()
+            if child == 0:
                 _measure(Path(told.name))
-            os.wait()
+            if os.waitpid(child, 0)[1] != 0:
+                raise SystemExit("Mend the tests that fail as they are first.")
             known = {
                 "of": digest.hexdigest(),
                 "tests": json.loads(Path(told.name).read_text(encoding="utf-8")),
@@ -389,10 +391,11 @@ def _measure(into: Path) -> None:
                     name = code.co_qualname.partition(".<")[0]
                     tests.setdefault(f"{'.'.join(path.parts)}:{name}", {})[test] = took
         into.write_text(json.dumps(tests), encoding="utf-8")
+        os._exit(0)
     except BaseException:  # noqa: BLE001  (this fork must not go on as the session)
         traceback.print_exc()
     finally:
-        os._exit(0)
+        os._exit(1)
 
 
 # -- the table
