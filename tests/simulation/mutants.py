@@ -3,8 +3,9 @@
 ``python -m simulation.mutants`` goes through rows/, steps/ and rules/ of the layer and writes
 ``mutants.tsv``: every mutant with what notices it. Nestbox, its tests and the simulator are imported once;
 each mutant is a fork of that process in which one function has other code. It meets the unit tests that name
-its module, two seeds of the simulator, the tests that run through its function (the fastest first; which
-they are is measured once), and more seeds, until something fails. What the table knows is not tried again.
+its module, two seeds of the simulator, the tests that run through its lines (the fastest first, for a minute
+of CPU time; which they are is measured once), and more seeds, until something fails. What the table knows
+is not tried again.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import inspect
+import itertools
 import json
 import os
 import re
@@ -29,7 +31,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -41,13 +43,15 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers/nestbox/python/nestbox"
 TABLE = Path(__file__).with_name("mutants.tsv")
 COVERAGE = ROOT / ".nestbox/mutants-coverage.json"
-"""Which tests run through which function, and their seconds."""
+"""Which tests run through which line, and their seconds."""
 FOLDERS = ("rows", "steps", "rules")
 UNIT, INTEGRATION = "tests/unit/pipeline", "tests/integration/pipeline"
 FIRST_SEEDS, SEEDS = 2, 20
 SURVIVED = "nothing"
 SECONDS = 30
 """CPU time after which one test, or one seed, of a mutant hangs: that is noticed too."""
+ENOUGH = 60
+"""CPU time of the tests that a mutant meets at most: what they do not notice, a person has to look at."""
 
 Stage = range | list[str]
 """Seeds to play, or tests to run."""
@@ -61,6 +65,7 @@ class Mutant:
     number: int
     function: str
     change: str
+    lines: range = field(compare=False)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -78,12 +83,14 @@ class _Changes(ast.NodeVisitor):
         self.found: list[Mutant] = []
         self._alike = Counter[tuple[str, str]]()
 
-    def _at(self, node: ast.AST, change: str, make: Callable[[], None]) -> None:
+    def _at(self, node: ast.stmt | ast.expr, change: str, make: Callable[[], None]) -> None:
         function = ".".join(self._path) or "-"
         self._alike[function, change] += 1
         if self._alike[function, change] > 1:
             change += f" ({self._alike[function, change]})"
-        mutant = Mutant(self._module, len(self.found), function, change)
+        whole = node.test if isinstance(node, ast.If) else node
+        lines = range(whole.lineno, (whole.end_lineno or whole.lineno) + 1)
+        mutant = Mutant(self._module, len(self.found), function, change, lines)
         self.found.append(mutant)
         if mutant.number == self._wanted:
             make()
@@ -150,7 +157,7 @@ class _Changes(ast.NodeVisitor):
 
     def visit_comprehension(self, node: ast.comprehension) -> None:
         for place, test in enumerate(node.ifs):
-            self._at(node, f"without if {_text(test)}", lambda p=place: node.ifs.pop(p))
+            self._at(test, f"without if {_text(test)}", lambda p=place: node.ifs.pop(p))
         self.generic_visit(node)
 
 
@@ -322,8 +329,13 @@ def find(mutant: Mutant, *, quick: bool = False) -> str | None:
     by = noticed_by(mutant, first)
     if by is not None or quick:
         return by
-    seconds = _coverage().get(f"{mutant.module}:{mutant.function}", {})
-    return noticed_by(mutant, [sorted(seconds, key=lambda test: seconds[test]), range(FIRST_SEEDS, SEEDS)])
+    seconds: dict[str, float] = {}
+    for line in mutant.lines:
+        seconds |= _coverage().get(f"{mutant.module}:{line}", {})
+    tests = sorted(seconds, key=lambda test: seconds[test])
+    total = itertools.accumulate(seconds[test] for test in tests)
+    met = [test for test, so_far in zip(tests, total, strict=True) if so_far <= ENOUGH]
+    return noticed_by(mutant, [met, range(FIRST_SEEDS, SEEDS)])
 
 
 @functools.cache
@@ -339,7 +351,7 @@ def _naming(module: str) -> list[str]:
 
 @functools.cache
 def _coverage() -> dict[str, dict[str, float]]:
-    """Function to the tests that run through it, with their seconds; measured anew where code has changed."""
+    """Line to the tests that run through it, with their seconds; measured anew where code has changed."""
     digest = hashlib.sha256()
     for folder in (PACKAGE, ROOT / UNIT, ROOT / INTEGRATION):
         for path in sorted(folder.rglob("*.py")):
@@ -362,19 +374,26 @@ def _coverage() -> dict[str, dict[str, float]]:
 
 
 def _measure(into: Path) -> None:
-    """Run the integration tests, noting which functions each calls. Never returns."""
+    """Run the integration tests, noting which lines each meets. Never returns."""
     assert _session is not None, "tests are run within with_tests"
     tests: dict[str, dict[str, float]] = {}
+    mutated = tuple(str(PACKAGE / folder) for folder in FOLDERS)
     try:
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
         for test in _session.items:
             if not test.startswith(INTEGRATION):
                 continue
-            called = set[CodeType]()
+            met = set[tuple[str, int]]()
 
-            def note(frame: FrameType, *_: object, calls: set[CodeType] = called) -> None:
-                calls.add(frame.f_code)
+            def note(
+                frame: FrameType, event: str, _: object, met: set[tuple[str, int]] = met
+            ) -> Callable[..., Any] | None:
+                if not frame.f_code.co_filename.startswith(mutated):
+                    return None
+                if event == "line":
+                    met.add((frame.f_code.co_filename, frame.f_lineno))
+                return note
 
             begun = time.process_time()
             sys.settrace(note)
@@ -385,11 +404,9 @@ def _measure(into: Path) -> None:
                 print(f"{test} fails as it is", file=sys.stderr, flush=True)
                 os._exit(1)
             took = round(time.process_time() - begun, 3)
-            for code in called:
-                if code.co_filename.startswith(str(PACKAGE)):
-                    path = Path(code.co_filename).relative_to(PACKAGE.parent).with_suffix("")
-                    name = code.co_qualname.partition(".<")[0]
-                    tests.setdefault(f"{'.'.join(path.parts)}:{name}", {})[test] = took
+            for file, line in met:
+                path = Path(file).relative_to(PACKAGE.parent).with_suffix("")
+                tests.setdefault(f"{'.'.join(path.parts)}:{line}", {})[test] = took
         into.write_text(json.dumps(tests), encoding="utf-8")
         os._exit(0)
     except BaseException:  # noqa: BLE001  (this fork must not go on as the session)
@@ -452,6 +469,8 @@ def _try(
     todo: Sequence[Mutant], noticed: dict[tuple[str, str, str], str], processes: int, *, quick: bool
 ) -> int:
     survivors = 0
+    if not quick:
+        _coverage()
     with _saved(noticed), ThreadPoolExecutor(processes) as pool:
         outcomes = pool.map(lambda one: find(one, quick=quick), todo)
         for done, (mutant, by) in enumerate(zip(todo, outcomes, strict=True), 1):

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+from datetime import timedelta
 
 import pytest
+from nestbox import timestamps
 from nestbox.errors import LostRaceError
 from nestbox.rows import runs
 from nestbox.settings import DetectorKind
@@ -654,6 +656,16 @@ def test_a_write_that_is_refused_for_another_reason_is_no_lost_race(world, monke
     monkeypatch.setenv("RUNS_TABLE", "NoSuchTable")
     with pytest.raises(UpdateError):
         runs.move(run, State.EVALUATING, by="test", why="test", now=world.clock())
+
+
+def test_the_last_upload_stays_the_last_whatever_order_events_come_in(world):
+    times = [world.clock() + timedelta(seconds=seconds) for seconds in (0, 20, 10)]
+    for uploaded_at in times:
+        told = world.intake.pend("birds", uploaded_at=uploaded_at, ready=False)
+        assert told.startswith("to be settled")
+        world.queues.lose_all()
+        world.clock.advance(3600)
+    assert get_dataset("birds").last_upload_at == timestamps.to_text(times[1])
 
 
 def test_rows_can_be_read_by_people(world):
