@@ -283,7 +283,7 @@ def open_all(
     cv2.setNumThreads(1)
 
     def fetch(one: PlannedImage) -> Fetched:
-        return one, read_one(source, one.file)[1]
+        return one, read_one(source, one.file)
 
     def opened(fetched: Fetched) -> Photo:
         return inspect(*fetched, treatment)

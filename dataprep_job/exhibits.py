@@ -14,7 +14,7 @@ from dataprep_job.agreement import SAME_BOX_PIXELS
 from dataprep_job.catalogue import RECORD_COLUMNS
 from dataprep_job.defects import Defect, Place
 from dataprep_job.errors import FileGoneError, PictureError
-from dataprep_job.file_source import PREFETCH_BYTES, FileSource, SourceFile, read_many
+from dataprep_job.file_source import PREFETCH_BYTES, FileSource, SourceFile, read_one
 from dataprep_job.inspection import ImageBox, check_boxes
 from dataprep_job.labels import Edges, LabelledImage, Split
 from dataprep_job.ordered_map import ordered_map
@@ -144,7 +144,7 @@ def _views(found: Survey, images: Sequence[str]) -> list[_View]:
 
 
 def _open(source: FileSource, view: _View, class_ids: Mapping[str, int]) -> PicturedImage | None:
-    ((_, data),) = read_many(source, [view.file])
+    data = read_one(source, view.file)
     if isinstance(data, FileGoneError):
         return None
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -198,22 +197,25 @@ class FolderSource:
             raise SourceError(f"{file.path} cannot be read: {error.strerror}.") from error
 
 
-def read_one(source: FileSource, file: SourceFile) -> tuple[SourceFile, bytes | FileGoneError]:
+def read_one(source: FileSource, file: SourceFile) -> bytes | FileGoneError:
     """Read a file; an error stands for one that is gone, or larger than what is read at once."""
     if file.size > MAX_READ_BYTES:
         has = f"{file.path} has {file.size >> 20:,} MiB; {MAX_READ_BYTES >> 20} MiB are read at once."
-        return file, FileTooLargeError(has)
+        return FileTooLargeError(has)
     try:
-        return file, source.read(file)
+        return source.read(file)
     except FileGoneError as error:
-        return file, error
+        return error
 
 
 def read_many(
     source: FileSource, files: Iterable[SourceFile]
 ) -> Iterator[tuple[SourceFile, bytes | FileGoneError]]:
     """Read files in order as `read_one` does, ahead where the source gains by it."""
-    read = partial(read_one, source)
+
+    def read(file: SourceFile) -> tuple[SourceFile, bytes | FileGoneError]:
+        return file, read_one(source, file)
+
     if source.read_threads == 1:
         return map(read, files)
     return ordered_map(read, files, source.read_threads, weight=lambda file: file.size, budget=PREFETCH_BYTES)

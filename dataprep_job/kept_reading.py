@@ -51,30 +51,29 @@ def reading_keys(
     Returns:
         Nothing where that cannot be said: files without a tag, or that are gone meanwhile.
     """
-    by_tags, by_contents = blake3(_code_digest()), blake3(_code_digest())
+    about = blake3(_code_digest())
     for defect in refused:
-        for digest in (by_tags, by_contents):
-            digest.update(repr(defect).encode(errors="surrogatepass"))
-    all_tagged = True
+        about.update(repr(defect).encode(errors="surrogatepass"))
+    by_tags, all_tagged = about.copy(), True
+    rows = catalogue.database.execute(
+        "SELECT path, CASE WHEN is_picture THEN '/' ELSE tag END, CASE WHEN is_picture THEN 0 ELSE size END "
+        "FROM files ORDER BY path"
+    )
+    while all_tagged and (page := rows.fetchmany(_PAGE)):
+        all_tagged = all(tag for _, tag, _ in page)
+        by_tags.update(repr(page).encode(errors="surrogatepass"))
+    keys = [f"tags {by_tags.hexdigest()}"] if all_tagged else []
+    if contents is None:
+        return keys
+    by_contents = about.copy()
     rows = catalogue.database.execute("SELECT is_picture, path, size, version, tag FROM files ORDER BY path")
-    while page := rows.fetchmany(_PAGE):
-        files = [(is_picture, SourceFile(*file)) for is_picture, *file in page]
-        all_tagged = all_tagged and all(is_picture or file.tag for is_picture, file in files)
-        tags = [
-            (file.path, *(("/", 0) if is_picture else (file.tag, file.size))) for is_picture, file in files
-        ]
-        by_tags.update(repr(tags).encode(errors="surrogatepass"))
-        if contents is None:
-            continue
+    for is_picture, *file in rows:
         try:
-            digests = [
-                (file.path, "/" if is_picture else _digest_of(contents, file)) for is_picture, file in files
-            ]
+            holds = "/" if is_picture else _digest_of(contents, SourceFile(*file))
         except FileGoneError:
             return []
-        by_contents.update(repr(digests).encode(errors="surrogatepass"))
-    tagged = [f"tags {by_tags.hexdigest()}"] if all_tagged else []
-    return tagged if contents is None else [f"contents {by_contents.hexdigest()}", *tagged]
+        by_contents.update(repr((file[0], holds)).encode(errors="surrogatepass"))
+    return [f"contents {by_contents.hexdigest()}", *keys]
 
 
 def _digest_of(source: FileSource, file: SourceFile) -> str:

@@ -88,8 +88,7 @@ class _Changes(ast.NodeVisitor):
         self._alike[function, change] += 1
         if self._alike[function, change] > 1:
             change += f" ({self._alike[function, change]})"
-        whole = node.test if isinstance(node, ast.If) else node
-        lines = range(whole.lineno, (whole.end_lineno or whole.lineno) + 1)
+        lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
         mutant = Mutant(self._module, len(self.found), function, change, lines)
         self.found.append(mutant)
         if mutant.number == self._wanted:
@@ -108,7 +107,7 @@ class _Changes(ast.NodeVisitor):
             return
         for answer in (False, True):
             word = "always" if answer else "never"
-            self._at(node, f"if {told}: {word}", lambda a=answer: setattr(node, "test", ast.Constant(a)))
+            self._at(node.test, f"if {told}: {word}", lambda a=answer: setattr(node, "test", ast.Constant(a)))
         self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
