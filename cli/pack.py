@@ -85,7 +85,6 @@ def _pack(options: argparse.Namespace) -> PrepSummary:
             resize=options.resize,
             flip=False if options.no_flip else None,
             jobs=options.jobs,
-            judging=False,
         )
         if err.is_terminal and not options.json:
             with err.status("packing …") as status:

@@ -100,6 +100,7 @@ def _add_comparison(command: argparse.ArgumentParser) -> None:
     command.add_argument("--run", required=True, help="run id of the candidate")
     command.add_argument("--dataset", required=True, help="dataset name")
     command.add_argument("--preparation", required=True, help="output of the candidate's preparation")
+    _add_judging(command)
     command.add_argument("--answers", required=True, help="output of the candidate's transform job")
     for name, what in (
         ("run", "run id of the champion"),
@@ -131,6 +132,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             options.preparation,
         ),
         champion=champion,
+        pictures=open_storage(options.judging),
         note="" if options.note == NOTHING else options.note,
         output=open_storage(options.output),
     )
@@ -150,6 +152,16 @@ def _add_order(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--previous", default=NOTHING, help="output of the previous preparation, '-' where there is none"
     )
+    _add_judging(command)
+
+
+def _add_judging(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--judging",
+        required=True,
+        help="where the pictures lie that models are judged on, those of all runs of the dataset: "
+        "s3://bucket/prefix/, or a folder",
+    )
 
 
 def _order(options: argparse.Namespace) -> Order:
@@ -159,6 +171,7 @@ def _order(options: argparse.Namespace) -> Order:
         source=open_archives(_open_source(options.source, options.snapshot)),
         output=open_storage(options.output),
         previous=None if options.previous == NOTHING else open_storage(options.previous),
+        judging=open_storage(options.judging),
     )
 
 

@@ -55,12 +55,14 @@ class Model:
 class Comparison:
     """What is to be judged: the candidate, against the champion where there is one.
 
+    pictures: what models were shown, by the names that the candidate's preparation gave them.
     note: why the dataset's champion cannot be compared with; empty where it can, or there is none.
     """
 
     dataset: str
     candidate: Model
     champion: Model | None
+    pictures: Storage
     note: str
     output: Storage
 
@@ -72,7 +74,7 @@ def evaluate(order: Comparison, say: Say) -> Judgement:
         DataPrepError: something cannot be read or written, or there is nothing to judge on.
     """
     judgement = judge(order, say)
-    page = evaluation_page(judgement, _worst(order.candidate.preparation, judgement))
+    page = evaluation_page(judgement, _worst(order.pictures, judgement))
     document = json.dumps(judgement.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     order.output.put(PAGE, page.encode(), "text/html; charset=utf-8")
     order.output.put(REPORT, document.encode(), "application/json")
@@ -165,7 +167,7 @@ def _judged(
     say: Say,
 ) -> Judged:
     translation = translate_classes(_classes(model), class_ids)
-    names = [_name(picture).rpartition("/")[2] for picture in pictures]
+    names = [_name(picture) for picture in pictures]
     rows = read_predictions(model.answers, names, translation, who, say)
     found = gather_found(rows, [(picture.width, picture.height) for picture in pictures])
     summary = summarise(found, truth, list(class_ids))
@@ -181,13 +183,13 @@ def _name(picture: JudgedPicture) -> str:
     return picture.picture
 
 
-def _worst(preparation: Storage, judgement: Judgement) -> list[list[PicturedImage]]:
+def _worst(pictures: Storage, judgement: Judgement) -> list[list[PicturedImage]]:
     """Show the worst pictures as labelled and as each model sees it; what cannot be opened is left out."""
     chosen = judgement.worst()
     shown = []
     for number in chosen:
         picture = judgement.pictures[number]
-        jpeg = _thumbnail(preparation.read(_name(picture)))
+        jpeg = _thumbnail(pictures.read(_name(picture)))
         if jpeg is None:
             continue
         truth = judgement.truth

@@ -14,7 +14,7 @@ from dataprep_job.labels import Edges, Split
 class JudgedPicture:
     """One held-out picture: path in the dataset, content, size as displayed and boxes in its pixels.
 
-    picture: the file that models were shown, below the preparation; None where its split does not judge.
+    picture: the name of the file that models were shown; None where its split does not judge.
     """
 
     key: str

@@ -32,7 +32,8 @@ def read_predictions(
 
     Args:
         answers: where the transform job wrote.
-        names: of the pictures' files below the prefix that was transformed, in order.
+        names: of the pictures' files, in order. In which folder below `answers` batch transform puts an
+            answer depends on what it was given (a prefix, a manifest), so any will do.
         class_ids: for each id of the model the id that is judged by; None: its class is not judged.
         who: "candidate" or "champion", for messages.
         say: hears about progress.
@@ -44,9 +45,13 @@ def read_predictions(
     progress = Progress(say, f"answers of the {who}", len(names))
     found: list[Rows] = []
     missing: list[str] = []
-    for name, data in zip(
-        names, ordered_map(lambda name: answers.read(f"{name}.out"), names, READ_THREADS), strict=True
-    ):
+    places = {place.rpartition("/")[2]: place for place in answers.names()}
+
+    def read(name: str) -> bytes | None:
+        place = places.get(f"{name}.out")
+        return None if place is None else answers.read(place)
+
+    for name, data in zip(names, ordered_map(read, names, READ_THREADS), strict=True):
         if data is None:
             missing.append(name)
         else:

@@ -34,7 +34,7 @@ from dataprep_job.held_out import (
     held_out_line,
 )
 from dataprep_job.inspection import Photo, StoredImage, Treatment
-from dataprep_job.judging_pictures import JudgingPictures
+from dataprep_job.judging_pictures import MANIFEST, JudgingPictures
 from dataprep_job.kept_reading import READING
 from dataprep_job.labels import Split
 from dataprep_job.packed_index import INDEX, PackedImage, PackedIndex, read_treatment
@@ -76,7 +76,8 @@ class Order:
         resize: takes the place of what nestbox.yaml says.
         flip: takes the place of what nestbox.yaml says.
         jobs: how many CPUs to use; None: all.
-        judging: whether models will be judged on what is held out, so that what this takes is written.
+        judging: where the pictures lie that models are judged on, those of all runs of the dataset; None:
+            no model will be judged, so nothing of what this takes is written.
     """
 
     run: str
@@ -88,7 +89,7 @@ class Order:
     resize: int | None = None
     flip: bool | None = None
     jobs: int | None = None
-    judging: bool = True
+    judging: Storage | None = None
 
 
 @seldom_collecting()
@@ -251,17 +252,20 @@ class Preparation:
                     report = examination.report()
                     publish(self._order, report, self._say)
                     photos = encode_all(checked, examination.treatment, self._order.jobs)
-                pictures = JudgingPictures(output, self._order.previous)
-                stack.callback(pictures.close)
+                pictures = None
+                if self._order.judging is not None:
+                    pictures = JudgingPictures(self._order.judging, self._survey.configuration)
+                    stack.callback(pictures.close)
                 for photo, split in photos:
                     source = source_of(photo)
                     packers.add(photo, split, source)
                     if split == "train":
                         continue
                     for one in singly(photo):
-                        picture = pictures.add(one, split, source) if self._order.judging else None
+                        picture = pictures.add(one, split, source) if pictures is not None else None
                         held_out.write(held_out_line(self._held_out(one, split, picture)))
-                pictures.finish()
+                if pictures is not None:
+                    output.put(MANIFEST, pictures.finish(), _JSON)
             with self._watch.stage("report"):
                 if report is None:
                     report = examination.report()
@@ -271,7 +275,7 @@ class Preparation:
                 for image in absent_held_out(self._survey.catalogue):
                     absent.write(held_out_line(image))
                 absent.commit()
-                if self._order.judging:
+                if self._order.judging is not None:
                     self._write_trained_before()
             with self._watch.stage("pack"):
                 if not report.blocked:

@@ -10,7 +10,7 @@ import io
 import os
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
@@ -83,6 +83,15 @@ class Storage(Protocol):
         """The bytes of a file, None where there is none (or S3 will not say so)."""
         ...
 
+    @property
+    def prefix(self) -> str:
+        """What comes before the names: `s3://bucket/prefix/`, or a folder's path with a slash at its end."""
+        ...
+
+    def names(self) -> Iterator[str]:
+        """The names of all files."""
+        ...
+
     def below(self, name: str) -> Storage:
         """The files whose names begin with `name/`, as a storage of its own."""
         ...
@@ -115,10 +124,6 @@ class Storage(Protocol):
         """Write a whole file from this machine's disk."""
         ...
 
-    def put_copy(self, name: str, source: Storage, source_name: str, content_type: str) -> bool:
-        """Write a whole file that is a copy of another one; False where there is no such file."""
-        ...
-
     def put_if_absent(self, name: str, data: bytes, content_type: str) -> bool:
         """Write a whole file unless it exists; False where it does."""
         ...
@@ -137,13 +142,6 @@ def open_storage(address: str, s3: S3Client | None = None) -> Storage:
     return FolderStorage(Path(address))
 
 
-def _put_copy(target: Storage, name: str, source: Storage, source_name: str, content_type: str) -> bool:
-    data = source.read(source_name)
-    if data is not None:
-        target.put(name, data, content_type)
-    return data is not None
-
-
 class FolderStorage:
     """Files below a folder, which is made when first written to."""
 
@@ -155,6 +153,17 @@ class FolderStorage:
     def path(self, name: str) -> Path:
         """Where a file lies."""
         return self.root / name
+
+    @property
+    def prefix(self) -> str:
+        """The folder's path with a slash at its end."""
+        return f"{self.root}/"
+
+    def names(self) -> Iterator[str]:
+        """The names of all files that have appeared."""
+        for path in self.root.rglob("*"):
+            if path.is_file() and not path.name.startswith("."):
+                yield path.relative_to(self.root).as_posix()
 
     def below(self, name: str) -> FolderStorage:
         """The folder of this name as a storage of its own."""
@@ -211,10 +220,6 @@ class FolderStorage:
         stream = self.stream(name, content_type)
         stream.write(data)
         stream.commit()
-
-    def put_copy(self, name: str, source: Storage, source_name: str, content_type: str) -> bool:
-        """Write a whole file that is a copy of another one; False where there is no such file."""
-        return _put_copy(self, name, source, source_name, content_type)
 
     def put_if_absent(self, name: str, data: bytes, content_type: str) -> bool:  # noqa: ARG002
         """Write a whole file unless it exists."""
@@ -441,6 +446,22 @@ class S3Storage:
         except BotoCoreError as error:
             raise OutputError(f"{target} cannot be read: {reason(error)}.") from error
 
+    @property
+    def prefix(self) -> str:
+        """`s3://bucket/prefix/`."""
+        return str(self._location.child(""))
+
+    def names(self) -> Iterator[str]:
+        """The names of all objects, a thousand a request."""
+        prefix = self._location.child("")
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
+        try:
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    yield entry["Key"].removeprefix(prefix.key)
+        except (ClientError, BotoCoreError) as error:
+            raise OutputError(f"{prefix} cannot be listed: {reason(error)}.") from error
+
     def below(self, name: str) -> S3Storage:
         """The objects whose names begin with `name/`, as a storage of its own."""
         return S3Storage(self._s3, self._location.child(name))
@@ -522,25 +543,6 @@ class S3Storage:
             self._s3.put_object(Bucket=target.bucket, Key=target.key, Body=data, ContentType=content_type)
         except (ClientError, BotoCoreError) as error:
             raise OutputError(f"{target} cannot be written: {reason(error)}.") from error
-
-    def put_copy(self, name: str, source: Storage, source_name: str, content_type: str) -> bool:
-        """Write a whole object that is a copy of another one, inside S3; False where there is none."""
-        if not isinstance(source, S3Storage):
-            return _put_copy(self, name, source, source_name, content_type)
-        target, origin = self._location.child(name), source.location(source_name)
-        try:
-            self._s3.copy_object(
-                Bucket=target.bucket,
-                Key=target.key,
-                CopySource={"Bucket": origin.bucket, "Key": origin.key},
-            )
-        except ClientError as error:
-            if is_hidden_or_absent(error):
-                return False
-            raise OutputError(f"{target} cannot be written: {reason(error)}.") from error
-        except BotoCoreError as error:
-            raise OutputError(f"{target} cannot be written: {reason(error)}.") from error
-        return True
 
     def put_if_absent(self, name: str, data: bytes, content_type: str) -> bool:
         """Write a whole object with If-None-Match."""

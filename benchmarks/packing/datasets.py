@@ -131,7 +131,6 @@ def pack(
         FolderStorage(out, durable=durable),
         FolderStorage(previous) if previous else None,
         checksums=durable,
-        judging=False,
     )
     prepare(order, say_nothing)
 

@@ -102,6 +102,7 @@ def _order(s3: Any, dataset: str, run: str, previous: str = "") -> list[str]:
         *("prepare", "--run", f"{dataset}-20261124000000-0000", "--dataset", dataset),
         *("--source", f"s3://{_BUCKET}/datasets/{dataset}/", "--snapshot", f"s3://{_BUCKET}/{snapshot}"),
         *("--output", f"s3://{_BUCKET}/runs/{dataset}-{run}/prep/", "--previous", before),
+        *("--judging", f"s3://{_BUCKET}/judging/{dataset}/"),
     ]
 
 

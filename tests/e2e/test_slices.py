@@ -93,6 +93,7 @@ def test_the_result_is_that_of_one_job(system: System, prepared: dict[str, Any],
     command = [
         *(".nestbox/env/dataprep/bin/python", "-m", "dataprep_job", "prepare"),
         *("--run", run, "--dataset", DATASET, "--output", str(tmp_path)),
+        *("--judging", f"s3://{bucket}/judging/{DATASET}/"),
         *("--source", f"s3://{system.outputs['UploadsBucket']}/datasets/{DATASET}/"),
         *("--snapshot", f"s3://{bucket}/runs/{run}/snapshot.jsonl.gz"),
     ]

@@ -73,6 +73,7 @@ def snapshot(s3: Any) -> Callable[[str, str], list[str]]:
             *("--snapshot", f"s3://{ARTIFACTS}/{key}"),
             *("--output", f"s3://{ARTIFACTS}/runs/{run}/prep/"),
             *("--previous", previous if previous == "-" else f"s3://{ARTIFACTS}/runs/{previous}/prep/"),
+            *("--judging", f"s3://{ARTIFACTS}/judging/{dataset}/"),
         ]
 
     return take

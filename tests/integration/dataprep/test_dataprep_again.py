@@ -46,7 +46,7 @@ def run(source: Path, out: Path, previous: Path | None = None, **choices: Any) -
         FolderSource(source),
         FolderStorage(out),
         FolderStorage(previous) if previous else None,
-        **choices,
+        **{"judging": FolderStorage(out.parent / "judging"), **choices},
     )
     prepare(order, say_nothing)
 
@@ -279,20 +279,58 @@ def test_without_an_index_only_what_was_held_out_before_is_above_suspicion(
 def test_held_out_pictures_are_written_as_they_were_packed(drawn: Drawn, tmp_path: Path) -> None:
     dataset = write(tmp_path / "pets", drawn(30))
     run(dataset, tmp_path / "out")
-    packed = {
-        header: jpeg
+    packed = [
+        jpeg
         for _, payload in records((tmp_path / "out/channels/validation/validation.rec").read_bytes())
-        for header, _, jpeg in [unpack_image(payload)]
-    }
-    found = {
-        int(path.stem, 16): path.read_bytes() for path in (tmp_path / "out/judging/validation").iterdir()
-    }
-    assert found == packed
+        for _, _, jpeg in [unpack_image(payload)]
+    ]
     lines = (tmp_path / "out/held_out.jsonl").read_text().splitlines()
     named = [json.loads(line)["picture"] for line in lines]
-    assert sorted(named) == sorted(
-        str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out/judging").rglob("*.jpg")
-    )
+    assert [(tmp_path / "judging" / name).read_bytes() for name in named] == packed
+    assert judged_by(tmp_path / "out") == (tmp_path / "judging", named)
+    assert sorted(named) == sorted(path.name for path in (tmp_path / "judging").iterdir())
+
+
+def judged_by(out: Path) -> tuple[Path, list[str]]:
+    """What a manifest says: where the pictures are, and which."""
+    first, *names = json.loads((out / "judging.manifest").read_bytes())
+    return Path(first["prefix"]), names
+
+
+def test_a_held_out_picture_is_written_once_for_all_runs(drawn: Drawn, tmp_path: Path) -> None:
+    dataset = write(tmp_path / "pets", drawn(30))
+    run(dataset, tmp_path / "1")
+    judging, first = judged_by(tmp_path / "1")
+    written = {name: (judging / name).stat().st_mtime_ns for name in first}
+    lost, bytes_of_lost = first[0], (judging / first[0]).read_bytes()
+    (judging / lost).unlink()
+    write(dataset, drawn(20, start=900))
+    changed = json.loads((tmp_path / "1/held_out.jsonl").read_text().splitlines()[1])
+    (dataset / changed["key"]).write_bytes(drawn(1, start=77)["JPEGImages/p77.jpg"])
+    run(dataset, tmp_path / "2", tmp_path / "1")
+    _, second = judged_by(tmp_path / "2")
+    assert len(second) == len(splits(tmp_path / "2")["validation"]) > len(first)
+    assert changed["picture"] not in second
+    assert (judging / lost).read_bytes() == bytes_of_lost
+    for name in set(first) - {lost}:
+        assert (judging / name).stat().st_mtime_ns == written[name]
+    assert {path.name for path in judging.iterdir()} == {*first, *second}
+
+
+def test_copies_of_a_held_out_picture_are_judged_as_one(drawn: Drawn, tmp_path: Path) -> None:
+    dataset = write(tmp_path / "pets", drawn(10))
+    (dataset / "JPEGImages/p8.jpg").write_bytes((dataset / "JPEGImages/p9.jpg").read_bytes())
+    keys = [f"JPEGImages/p{number}.jpg" for number in range(10)]
+    name_splits(dataset, train=keys[:8], val=keys[8:])
+    run(dataset, tmp_path / "out")
+    assert len(judged_by(tmp_path / "out")[1]) == 1
+
+
+def test_another_size_is_another_picture(drawn: Drawn, tmp_path: Path) -> None:
+    dataset = write(tmp_path / "pets", drawn(12))
+    run(dataset, tmp_path / "1")
+    run(dataset, tmp_path / "2", tmp_path / "1", resize=48)
+    assert not set(judged_by(tmp_path / "1")[1]) & set(judged_by(tmp_path / "2")[1])
 
 
 def test_where_the_data_names_a_test_split_only_that_one_judges(drawn: Drawn, tmp_path: Path) -> None:
@@ -300,21 +338,20 @@ def test_where_the_data_names_a_test_split_only_that_one_judges(drawn: Drawn, tm
     keys = sorted(str(path.relative_to(dataset)) for path in dataset.rglob("*.jpg"))
     name_splits(dataset, train=keys[:8], val=keys[8:10], test=keys[10:])
     run(dataset, tmp_path / "out")
-    assert len(list((tmp_path / "out/judging/test").iterdir())) == 2
-    assert not (tmp_path / "out/judging/validation").exists()
+    assert len(judged_by(tmp_path / "out")[1]) == 2
     lines = [json.loads(line) for line in (tmp_path / "out/held_out.jsonl").read_text().splitlines()]
     assert {line["split"]: line["picture"] is not None for line in lines} == {
         "test": True,
         "validation": False,
     }
-    run(dataset, tmp_path / "packed", judging=False)
-    assert not (tmp_path / "packed/judging").exists()
+    run(dataset, tmp_path / "packed", judging=None)
+    assert not (tmp_path / "packed/judging.manifest").exists()
     assert not (tmp_path / "packed" / TRAINED_BEFORE).exists()
 
 
 def job(command: str, source: Path, out: Path, *more: str) -> int:
     order = ["--run", RUN, "--dataset", "pets", "--source", str(source), "--output", str(out)]
-    return main([command, *order, *more])
+    return main([command, *order, "--judging", str(out.parent / "judging"), *more])
 
 
 @pytest.mark.parametrize("slices", [2, 5])
@@ -395,7 +432,8 @@ def test_pictures_from_afar_are_all_checked_before_any_is_encoded_where_they_fit
     dataset = write(tmp_path / "pets", files)
     run(dataset, tmp_path / "near")
     events.clear()
-    order = Order(RUN, "pets", FarSource(dataset), FolderStorage(tmp_path / "far"))
+    judging = FolderStorage(tmp_path / "judging")
+    order = Order(RUN, "pets", FarSource(dataset), FolderStorage(tmp_path / "far"), judging=judging)
     prepare(order, lambda line: events.append("reported") if "the report is published" in line else None)
     assert events.index("reported") == (0 if held_bytes else len(events) - 1)
     assert contents(tmp_path / "far") == contents(tmp_path / "near")

@@ -21,6 +21,7 @@ from dataprep_job.file_source import FolderSource
 from dataprep_job.kept_reading import READING
 from dataprep_job.packed_index import INDEX
 from dataprep_job.progress import say_nothing
+from dataprep_job.recordio import records, unpack_image
 from dataprep_job.storage import FolderStorage
 
 Box = tuple[str, float, float, float, float]
@@ -186,8 +187,24 @@ def edited(before: Dataset, edit: str, number: int, fresh: Picture, root: Path) 
 
 def pack(source: Path, out: Path, previous: Path | None = None, *, checksums: bool = False) -> None:
     earlier = FolderStorage(previous) if previous else None
-    order = prepare.Order("run", "pets", FolderSource(source), FolderStorage(out), earlier, checksums)
+    judging = FolderStorage(out.with_name("judging"))
+    source_files, output = FolderSource(source), FolderStorage(out)
+    order = prepare.Order("run", "pets", source_files, output, earlier, checksums, judging=judging)
     prepare.prepare(order, say_nothing)
+
+
+def pictures_judged_on(out: Path) -> set[bytes]:
+    """What the manifest names."""
+    first, *names = json.loads((out / "judging.manifest").read_bytes())
+    return {Path(first["prefix"], name).read_bytes() for name in names}
+
+
+def packed_to_judge(out: Path) -> set[bytes]:
+    """The pictures of the split that judges, as they are packed."""
+    files = [out / f"channels/{split}/{split}.rec" for split in ("test", "validation")]
+    file = next((file for file in files if file.exists()), None)
+    payloads = () if file is None else (payload for _, payload in records(file.read_bytes()))
+    return {unpack_image(payload)[2] for payload in payloads}
 
 
 def contents(out: Path) -> dict[str, Any]:
@@ -253,6 +270,8 @@ def test_packing_again_after_any_edits_gives_the_bytes_of_a_full_pack(
         pack(root / "pets", root / "full", root / "first", checksums=checksums)
         (root / "full/trained_before.jsonl").unlink()
         assert contents(root / "again") == contents(root / "full")
+        if json.loads((root / "again/summary.json").read_bytes())["outcome"] == "READY":
+            assert pictures_judged_on(root / "again") == packed_to_judge(root / "again")
 
 
 def test_what_has_not_changed_is_neither_read_nor_recalled_one_by_one(

@@ -22,6 +22,7 @@ def prepare(root: Path, run: str, files: Files, previous: Path | str = "-") -> P
         (root / "data" / path).write_bytes(data)
     output = root / run
     order = ["prepare", "--run", run, "--dataset", "pets", "--source", str(root / "data")]
+    order += ["--judging", str(root / "judging")]
     assert main([*order, "--output", str(output), "--previous", str(previous)]) == 0
     return output
 
@@ -72,6 +73,7 @@ def evaluate(root: Path, answers: Path, preparation: Path, *more: object) -> int
         [
             *("evaluate", "--run", "pets-2", "--dataset", "pets"),
             *("--preparation", str(preparation), "--answers", str(answers)),
+            *("--judging", str(root / "judging")),
             *("--output", str(root / "evaluation"), *map(str, more)),
         ]
     )
@@ -204,7 +206,10 @@ def test_why_a_champion_is_not_compared_with_is_told(tmp_path: Path, prepared: P
 @pytest.mark.parametrize(
     ("break_it", "reason"),
     [
-        (lambda path: path.unlink(), r"candidate has no answer for 1 of \d+ pictures \([0-9a-f]{16}\.jpg"),
+        (
+            lambda path: path.unlink(),
+            r"candidate has no answer for 1 of \d+ pictures \([0-9a-f]{64}-512",
+        ),
         (lambda path: path.write_text("{}"), "is no answer of a detector: KeyError"),
         (lambda path: path.write_text('{"prediction": [[0, 1]]}'), "rows of six numbers"),
         (lambda path: path.write_text("<html>"), "is no answer of a detector"),
@@ -246,9 +251,8 @@ def test_all_of_it_in_s3(
     local.mkdir()
     (local / "held_out.jsonl").write_bytes(artifact("pets-1", "held_out.jsonl"))
     for picture in held_out(local):
-        stored = s3.get_object(Bucket="artifacts", Key=f"runs/pets-1/prep/{picture['picture']}")
+        stored = s3.get_object(Bucket="artifacts", Key=judging_prefix("pets") + picture["picture"])
         assert stored["ContentType"] == "image/jpeg"
-        assert f"runs/pets-1/prep/{picture['picture']}".startswith(judging_prefix("pets-1", "validation"))
     classes = json.loads(artifact("pets-1", "classes.json"))
     for who, change in (("candidate", perfect), ("champion", half)):
         folder = write_answers(tmp_path / who, local, classes, change)
@@ -259,6 +263,7 @@ def test_all_of_it_in_s3(
     arguments = [
         *("evaluate", "--run", "pets-1", "--dataset", "pets", "--preparation", f"{run}/prep/"),
         *("--answers", f"{run}/transform/candidate/", "--output", f"{run}/evaluation/"),
+        *("--judging", f"s3://artifacts/{judging_prefix('pets')}"),
         *map(str, against(f"{run}/prep/", f"{run}/transform/champion/")),
     ]
     assert main(arguments) == 0

@@ -54,7 +54,8 @@ def packed(bccd: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     """The real BCCD set, packed into a folder."""
     out = tmp_path_factory.mktemp("bccd") / "prep"
     arguments = ["prepare", "--run", "bccd-20261124120000-0a1b", "--dataset", "bccd"]
-    assert main([*arguments, "--source", str(bccd), "--output", str(out)]) == 0
+    arguments += ["--source", str(bccd), "--output", str(out), "--judging", str(out.with_name("judging"))]
+    assert main(arguments) == 0
     return out, PrepSummary.from_json((out / "summary.json").read_text())
 
 

@@ -16,7 +16,7 @@ from dataprep_job.__main__ import main
 from dataprep_job.errors import OutputError
 from dataprep_job.recordio import records, unpack_image
 from dataprep_job.s3_client import S3Location
-from dataprep_job.storage import FolderStorage, S3Storage
+from dataprep_job.storage import FolderStorage, S3Storage, open_storage
 
 Files = dict[str, bytes]
 Drawn = Callable[..., Files]
@@ -63,9 +63,11 @@ def test_a_dataset_becomes_training_input(
     assert summary.config == {"training": {"epochs": 7}, "gate": {"min_map": 0.4}}
     assert summary.image_size == 64
     assert set(summary.seconds) == {"read", "pack", "report"}
-    judged = {key for key in keys(s3, RUN) if key.startswith("judging/validation/")}
-    assert len(judged) == summary.validation_images
-    assert keys(s3, RUN) - judged == {
+    manifest = json.loads(artifact(RUN, "judging.manifest"))
+    assert manifest[0] == {"prefix": "s3://artifacts/judging/pets/"}
+    assert len(manifest[1:]) == summary.validation_images
+    assert keys(s3, RUN) == {
+        "judging.manifest",
         *("summary.json", "report.json", "report.html", "classes.json", "held_out.jsonl"),
         *("held_out_absent.jsonl", "annotations.sqlite", "index.sqlite", "trained_before.jsonl"),
         *("channels/train/train.rec", "channels/validation/validation.rec"),
@@ -195,7 +197,8 @@ def test_a_previous_preparation_without_its_lists_fails(
 
 def test_a_missing_snapshot_fails_with_one_line(s3: Any, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["prepare", "--run", RUN, "--dataset", "pets", "--source", "s3://uploads/datasets/pets/"]
-    code = main([*arguments, "--snapshot", "s3://artifacts/none.gz", "--output", "s3://artifacts/x/"])
+    arguments += ["--output", "s3://artifacts/x/", "--judging", "s3://artifacts/judging/pets/"]
+    code = main([*arguments, "--snapshot", "s3://artifacts/none.gz"])
     assert code == 1
     assert capsys.readouterr().err.startswith("prepare failed: There is no snapshot s3://artifacts/none.gz")
 
@@ -308,7 +311,20 @@ def test_streams_join_stretches_with_patches_and_new_bytes(
         at = stop + chance.choice((0, 0, 300))
     stream.commit()
     assert target.read("new.rec") == expected
-    assert target.put_copy("copy.rec", source, "old.rec", "application/x-recordio")
-    assert target.read("copy.rec") == data
-    assert not target.put_copy("none.rec", source, "none.rec", "application/x-recordio")
-    assert not target.has("none.rec")
+
+
+@pytest.mark.parametrize("place", ["s3", "folder"])
+def test_a_storage_names_its_files_and_its_place(s3: Any, tmp_path: Path, place: str) -> None:
+    store = open_storage("s3://artifacts/runs/1" if place == "s3" else str(tmp_path), s3)
+    for name in ("a.jpg", "deep/b.jpg", "deep/er/c.jpg"):
+        store.put(name, name.encode(), "image/jpeg")
+    begun = store.stream("unfinished.jpg", "image/jpeg")
+    begun.write(b"half")
+    assert set(store.names()) == {"a.jpg", "deep/b.jpg", "deep/er/c.jpg"}
+    assert set(store.below("deep").names()) == {"b.jpg", "er/c.jpg"}
+    assert list(store.below("none").names()) == []
+    assert store.below("deep").prefix == (
+        "s3://artifacts/runs/1/deep/" if place == "s3" else f"{tmp_path}/deep/"
+    )
+    assert open_storage(store.below("deep").prefix, s3).read("b.jpg") == b"deep/b.jpg"
+    begun.abort()

@@ -51,8 +51,8 @@ def test_a_first_run_is_judged_alone(world):
     assert job["TransformInput"]["ContentType"] == "image/jpeg"
     source = job["TransformInput"]["DataSource"]["S3DataSource"]
     assert source == {
-        "S3DataType": "S3Prefix",
-        "S3Uri": f"s3://artifacts/runs/{run}/prep/judging/validation/",
+        "S3DataType": "ManifestFile",
+        "S3Uri": f"s3://artifacts/runs/{run}/prep/judging.manifest",
     }
     assert job["TransformOutput"]["S3OutputPath"] == f"s3://artifacts/runs/{run}/transform/candidate/"
     assert world.judge.look(run) == "the models are being judged"
@@ -115,19 +115,6 @@ def test_detect_shows_each_class_from_the_threshold_that_judging_measured(world)
     world.write_evaluation(run, candidate={"map": 0.5, "classes": classes})
     world.judge.look(run)
     assert get_run(run).operating_thresholds.as_dict() == {"jay": 0.4}
-
-
-def test_the_test_split_judges_where_the_data_names_one(world):
-    world.upload("datasets/birds/images/1.jpg")
-    world.pump(62)
-    run = get_dataset("birds").active_run
-    world.finish_preparation(run, test_images=3)
-    world.start_training.look(run)
-    world.finish_training(run, [0.5])
-    world.record_run.look(run)
-    world.judge.look(run)
-    source = world.sagemaker.transforms[f"{run}-candidate"]["TransformInput"]["DataSource"]["S3DataSource"]
-    assert source["S3Uri"].endswith("/prep/judging/test/")
 
 
 def test_a_class_that_falls_too_far_rejects_a_better_mean(world, champion, candidate):

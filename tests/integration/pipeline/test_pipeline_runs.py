@@ -182,6 +182,7 @@ def test_the_preparation_job_is_told_where_everything_is(world):
         "snapshot": f"s3://artifacts/runs/{second}/snapshot.jsonl.gz",
         "output": f"s3://artifacts/runs/{second}/prep/",
         "previous": f"s3://artifacts/runs/{first}/prep/",
+        "judging": "s3://artifacts/judging/birds/",
         "command": "prepare",
         "slices": "1",
     }

@@ -20,7 +20,7 @@ BOX = {"class": "cat", "xmin": 10, "ymin": 0, "xmax": 60, "ymax": 50}
 
 
 def line(key: str = "a.jpg", **changes: Any) -> bytes:
-    entry = {"key": key, "picture": f"judging/validation/{key}", "blake3": "00ff", "split": "validation"}
+    entry = {"key": key, "picture": key, "blake3": "00ff", "split": "validation"}
     entry |= {"width": 100, "height": 50, "boxes": [BOX]}
     return json.dumps(entry | changes).encode()
 
@@ -81,6 +81,14 @@ def test_classes_are_told_by_name(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rows[:, 0], expected)
 
 
+@pytest.mark.parametrize("place", ["", "judging/pets/", "validation/"])
+def test_answers_are_found_in_whatever_folder_batch_transform_put_them(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / place / "a.jpg.out").write_text('{"prediction": [[0, 0.5, 0, 0, 1, 1]]}')
+    (rows,) = read_predictions(FolderStorage(tmp_path), ["a.jpg"], [0], "champion", say_nothing)
+    assert rows.tolist() == [[0, 0.5, 0, 0, 1, 1]]
+
+
 def comparison(tmp_path: Path, classes: list[str], lines: list[bytes], answers: dict[str, Any]) -> Comparison:
     """One candidate; `champion` in tmp_path/old is added by those who want one."""
     for name in ("prep", "answers", "old"):
@@ -91,7 +99,8 @@ def comparison(tmp_path: Path, classes: list[str], lines: list[bytes], answers: 
     for key, rows in answers.items():
         (tmp_path / f"answers/{key}.out").write_text(json.dumps({"prediction": rows}))
     model = Model("pets-2", FolderStorage(tmp_path / "answers"), FolderStorage(tmp_path / "prep"), "prep/")
-    return Comparison("pets", model, None, "", FolderStorage(tmp_path / "evaluation"))
+    pictures, output = FolderStorage(tmp_path / "judging"), FolderStorage(tmp_path / "evaluation")
+    return Comparison("pets", model, None, pictures, "", output)
 
 
 RIGHT = [0, 0.9, 0.1, 0, 0.6, 1]

@@ -106,7 +106,8 @@ def test_what_systems_leave_behind_is_hidden() -> None:
 def test_a_folder_that_is_none_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SourceError, match="is no folder"):
         FolderSource(tmp_path / "none")
-    arguments = ["prepare", "--run", "r", "--dataset", "d", "--output", str(tmp_path / "out"), "--source"]
+    arguments = ["prepare", "--run", "r", "--dataset", "d", "--judging", str(tmp_path / "judging")]
+    arguments += ["--output", str(tmp_path / "out"), "--source"]
     assert main([*arguments, str(tmp_path / "none")]) == 1
     assert capsys.readouterr().err.startswith("prepare failed: ")
     assert main([*arguments, "s3://bucket/x/"]) == 1

@@ -16,7 +16,7 @@ from nestbox.rules.judging import (
     TransformJob,
     decide_judging,
 )
-from nestbox.rules.transform_request import judged_split, transform_request
+from nestbox.rules.transform_request import transform_request
 
 NOW = datetime(2026, 11, 24, 22, 40, tzinfo=UTC)
 RUN = "birds-20261124224000-abcd"
@@ -133,18 +133,12 @@ def test_nothing_is_read_before_all_answers_are_there(
         assert with_champion
 
 
-@pytest.mark.parametrize(("images", "split"), [(None, "validation"), (0, "validation"), (3, "test")])
-def test_the_test_split_judges_where_there_is_one(images, split):
-    assert judged_split(images) == split
-
-
-def test_pictures_and_answers_lie_with_the_run():
+def test_the_manifest_and_the_answers_lie_with_the_run():
     request = transform_request(
         RUN,
         "champion",
         2,
         model_name="birds-20261101000000-0000",
-        split="test",
         artifacts_bucket="artifacts",
         instance_type="ml.m5.large",
         tags=[],
@@ -152,7 +146,10 @@ def test_pictures_and_answers_lie_with_the_run():
     assert request["TransformJobName"] == f"{RUN}-champion-2"
     assert request["ModelName"] == "birds-20261101000000-0000"
     source = request["TransformInput"]["DataSource"]["S3DataSource"]
-    assert source["S3Uri"] == f"s3://artifacts/runs/{RUN}/prep/judging/test/"
+    assert source == {
+        "S3DataType": "ManifestFile",
+        "S3Uri": f"s3://artifacts/runs/{RUN}/prep/judging.manifest",
+    }
     assert request["TransformOutput"]["S3OutputPath"] == f"s3://artifacts/runs/{RUN}/transform/champion-2/"
 
 

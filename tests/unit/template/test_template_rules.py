@@ -412,13 +412,13 @@ def test_only_the_document_is_open(template: Any) -> None:
         (
             "PrepareJobDefinition",
             "Ref::command",
-            ("run", "dataset", "source", "snapshot", "output", "previous", "slices"),
+            ("run", "dataset", "source", "snapshot", "output", "previous", "judging", "slices"),
         ),
         (
             "EvaluateJobDefinition",
             "evaluate",
             (
-                *("run", "dataset", "preparation", "answers", "note", "output"),
+                *("run", "dataset", "preparation", "judging", "answers", "note", "output"),
                 *("champion-run", "champion-preparation", "champion-answers"),
             ),
         ),

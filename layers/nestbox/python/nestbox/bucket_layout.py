@@ -5,13 +5,14 @@ Artifacts: runs/{run}/snapshot.jsonl.gz
            runs/{run}/prep/{summary.json,report.json,report.html,classes.json,held_out.jsonl}
            runs/{run}/prep/channels/{train,validation}/{train,validation}.rec
            runs/{run}/prep/lists/{train,validation}.{lst,idx}
-           runs/{run}/prep/judging/{validation,test}/*.jpg  (the held-out pictures that models are judged on)
+           runs/{run}/prep/judging.manifest                 (the held-out pictures that models are judged on)
            runs/{run}/prep/{trained_before.jsonl,index.sqlite,annotations.sqlite}
            runs/{run}/prep/work/                            (between the jobs of a large preparation)
            runs/{run}/output/{training job}/output/model.tar.gz       (the part after output/ is SageMaker's)
            runs/{run}/checkpoints/
            runs/{run}/transform/{candidate,champion}/*.out  (what each model says to them)
            runs/{run}/evaluation/{report.json,report.html}
+           judging/{dataset}/*.jpg                          (those pictures themselves, of all runs)
 """
 
 from typing import Literal
@@ -25,7 +26,6 @@ READY_MARKER = "_READY"
 CONFIG_FILE = "nestbox.yaml"
 
 Channel = Literal["train", "validation"]
-JudgedSplit = Literal["validation", "test"]
 
 
 def s3_uri(bucket: str, key: str) -> str:
@@ -117,9 +117,14 @@ def checkpoints_prefix(run: str) -> str:
     return run_prefix(run) + "checkpoints/"
 
 
-def judging_prefix(run: str, split: JudgedSplit) -> str:
-    """Under which the preparation puts the held-out pictures of a split that models are judged on."""
-    return prep_prefix(run) + f"judging/{split}/"
+def judging_prefix(dataset: str) -> str:
+    """Under which the held-out pictures lie that models are judged on, those of all runs of a dataset."""
+    return f"judging/{dataset}/"
+
+
+def judging_manifest_key(run: str) -> str:
+    """Which of these pictures a run is judged on, as batch transform reads it."""
+    return prep_prefix(run) + "judging.manifest"
 
 
 def answers_prefix(run: str, model: JudgedModel, round_: int = 1) -> str:

@@ -3,13 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nestbox.bucket_layout import JudgedSplit, answers_prefix, judging_prefix, s3_uri
+from nestbox.bucket_layout import answers_prefix, judging_manifest_key, s3_uri
 from nestbox.names import JudgedModel, transform_job_name
-
-
-def judged_split(test_images: int | None) -> JudgedSplit:
-    """``test`` where the data names one that has pictures; else ``validation``, which chose the epoch too."""
-    return "test" if test_images else "validation"
 
 
 def transform_request(
@@ -18,7 +13,6 @@ def transform_request(
     round_: int,
     *,
     model_name: str,
-    split: JudgedSplit,
     artifacts_bucket: str,
     instance_type: str,
     tags: Sequence[dict[str, str]],
@@ -33,8 +27,8 @@ def transform_request(
         "TransformInput": {
             "DataSource": {
                 "S3DataSource": {
-                    "S3DataType": "S3Prefix",
-                    "S3Uri": s3_uri(artifacts_bucket, judging_prefix(run, split)),
+                    "S3DataType": "ManifestFile",
+                    "S3Uri": s3_uri(artifacts_bucket, judging_manifest_key(run)),
                 }
             },
             "ContentType": "image/jpeg",

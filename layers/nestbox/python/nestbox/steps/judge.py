@@ -23,7 +23,7 @@ from nestbox.rules.batch_job import BatchJob, failure_reason
 from nestbox.rules.gate import Limits, Rival
 from nestbox.rules.judging import Judging, JudgingJobs, NotJudged, Standing, TransformJob, decide_judging
 from nestbox.rules.training_request import tags
-from nestbox.rules.transform_request import judged_split, transform_request
+from nestbox.rules.transform_request import transform_request
 from nestbox.settings import JudgeSettings
 from nestbox.states import State
 from nestbox.steps.endings import end_run
@@ -128,7 +128,7 @@ class Judge:
                     return f"the champion's transform job waits for the candidate's: {error}"
                 self._note(row, champion_problem=str(error))
         self._note(row, asked_at=timestamps.to_text(self._clock()))
-        return f"asked for answers to the {_split(row)} images" + (f", of {champion} too" if champion else "")
+        return "asked for answers to the held-out images" + (f", of {champion} too" if champion else "")
 
     def _transform(self, row: RunRow, model: names.JudgedModel, model_name: str) -> None:
         self._transforms.ensure(
@@ -137,7 +137,6 @@ class Judge:
                 model,
                 int(row.judging.round),
                 model_name=model_name,
-                split=_split(row),
                 artifacts_bucket=self._settings.artifacts_bucket,
                 instance_type=self._settings.transform_instance_type,
                 tags=tags(row.run),
@@ -259,7 +258,3 @@ def _problem(champion: str | None) -> str | None:
     if row is None:
         return "the table of runs has no row of it"
     return None if row.model else "its run has no model"
-
-
-def _split(row: RunRow) -> bucket_layout.JudgedSplit:
-    return judged_split(int(row.test_images) if row.test_images is not None else None)

@@ -43,6 +43,7 @@ def submit_evaluation(row: RunRow, jobs: BatchJobs, artifacts_bucket: str) -> st
         "run": row.run,
         "dataset": row.dataset,
         "preparation": bucket_layout.prep_prefix(row.run),
+        "judging": bucket_layout.judging_prefix(row.dataset),
         "answers": bucket_layout.answers_prefix(row.run, "candidate"),
         "output": bucket_layout.evaluation_prefix(row.run),
     }

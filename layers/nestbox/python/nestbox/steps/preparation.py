@@ -95,5 +95,6 @@ def _parameters(
         "previous": bucket_layout.s3_uri(artifacts_bucket, bucket_layout.prep_prefix(previous))
         if previous
         else NO_PREVIOUS,
+        "judging": bucket_layout.s3_uri(artifacts_bucket, bucket_layout.judging_prefix(row.dataset)),
         "slices": str(_slices(row)),
     }
