@@ -30,6 +30,7 @@ from detector.hyperparameters import parse
 from detector.image_memory import ImageMemory
 from detector.images import to_square
 from detector.inference import Detector
+from detector.input_sizes import constant
 from detector.metrics_log import MetricsLog
 from detector.recordio_dataset import Sample
 from detector.training import Stepper, Training
@@ -105,12 +106,13 @@ def _training() -> tuple[float, float, Artefact]:
         images = ImageMemory(train, _SIZE, pool, 2**30)
         squares = ImageMemory(validation, _SIZE, pool, 2**30, lambda image: to_square(image, _SIZE))
         batch_size = settings.mini_batch_size
-        loader = BatchLoader(images, labels, anchors, _SIZE, batch_size, (0.5, 0.4), 0, pool)
+        sizes = constant(_SIZE)
+        loader = BatchLoader(images, labels, plan, sizes, batch_size, (0.5, 0.4), 0, pool)
         evaluator = Evaluator(
             squares, [sample.labels for sample in validation], anchors, _SIZE, 0.45, 0.5, pool
         )
         networks = tuple(build_network(settings.base_network, 2, plan) for _ in range(3))
-        stepper = Stepper(networks[2], anchors, settings)
+        stepper = Stepper(networks[2], settings)
         fixed = [replace(batch, images=batch.images.copy()) for batch in loader.epoch(0)][:_PURE_STEPS]
         for batch in fixed:
             stepper.step(batch, 1e-4)
@@ -120,9 +122,9 @@ def _training() -> tuple[float, float, Artefact]:
             training = Training(
                 replace(settings, epochs=epochs),
                 (networks[0], networks[1]),
-                anchors,
+                sizes,
                 loader,
-                evaluator,
+                {_SIZE: evaluator},
                 MetricsLog(stream=log),
                 CheckpointFolder(None, ""),
                 lambda: False,

@@ -167,6 +167,7 @@ _TRAINING: dict[str, _Rule] = {
     "mini_batch_size": _whole(1, 4096),
     "momentum": _number(0, 1, above=True),
     "nestbox_loss": _one_of("cross_entropy", "focal"),
+    "nestbox_progressive": _BOOL,
     "nestbox_schedule": _one_of("auto", "cosine", "step"),
     "nestbox_seed": _whole(0, 2**31 - 1),
     "nms_threshold": _number(0, 1, above=True),

@@ -61,6 +61,10 @@ class AnchorPlan:
         corners: Corners = np.concatenate(parts).astype(np.float32)
         return corners
 
+    def at(self, image_size: int) -> "AnchorPlan":
+        """Return the same plan for another input: shapes are relative, so only the grids change."""
+        return AnchorPlan(image_size, self.levels)
+
     def shapes(self) -> Shapes:
         """Return all anchor shapes (n, 2), relative to the image."""
         shapes: Shapes = np.concatenate([np.array(level.shapes) for level in self.levels])

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from detector.anchors import AnchorPlan
 from detector.augmentation import random_colour, random_view
 from detector.boxes import Corners, Labels
 from detector.image_memory import ImageMemory
 from detector.images import fill_planes
+from detector.input_sizes import InputSizes
 from detector.targets import Targets, match
 
 
@@ -18,11 +20,13 @@ from detector.targets import Targets, match
 class Batch:
     """Images and what the network should answer.
 
-    images: float32 (batch, 3, size, size), valid until the next batch is asked for. classes: (batch,
-    anchors), see `Targets`. positives: indices into batch x anchors. boxes: the box of each positive.
+    images: float32 (batch, 3, size, size), valid until the next batch is asked for. anchors: those of this
+    size. classes: (batch, anchors), see `Targets`. positives: indices into batch x anchors. boxes: the box of
+    each positive.
     """
 
     images: npt.NDArray[np.float32]
+    anchors: Corners
     classes: npt.NDArray[np.int32]
     positives: npt.NDArray[np.int64]
     boxes: Corners
@@ -35,8 +39,8 @@ class BatchLoader:
         self,
         images: ImageMemory,
         labels: Sequence[Labels],
-        anchors: Corners,
-        size: int,
+        plan: AnchorPlan,
+        sizes: InputSizes,
         batch_size: int,
         overlaps: tuple[float, float],
         seed: int,
@@ -45,13 +49,13 @@ class BatchLoader:
         """`overlaps`: from which overlap an anchor is positive, and from which it is ignored."""
         self._images = images
         self._labels = labels
-        self._anchors = anchors
-        self._size = size
+        self._sizes = sizes
+        self._anchors = {size: plan.at(size).corners() for size in (sizes.first, sizes.final)}
         self._batch_size = batch_size
         self._overlaps = overlaps
         self._seed = seed
         self._pool = pool
-        self._planes = np.empty((batch_size, 3, size, size), np.float32)
+        self._planes = np.empty((batch_size, 3, sizes.final, sizes.final), np.float32)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -60,22 +64,34 @@ class BatchLoader:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield an epoch's batches; the last is filled up with further views of the first images."""
+        size = self._sizes.at(number)
+        anchors = self._anchors[size]
+        if self._planes.shape[-1] != size:
+            self._planes = np.empty((self._batch_size, 3, size, size), np.float32)
         random = np.random.default_rng((self._seed, number))
         order = np.resize(random.permutation(len(self._images)), self.steps_per_epoch * self._batch_size)
         for start in range(0, len(order), self._batch_size):
             chosen = order[start : start + self._batch_size]
             seeds = random.integers(2**63, size=len(chosen))
-            targets = list(self._pool.map(self._fill, range(len(chosen)), chosen.tolist(), seeds.tolist()))
-            count = len(self._anchors)
+            targets = list(
+                self._pool.map(
+                    lambda row, index, seed: self._fill(row, index, seed, size, anchors),
+                    range(len(chosen)),
+                    chosen.tolist(),
+                    seeds.tolist(),
+                )
+            )
+            count = len(anchors)
             yield Batch(
                 self._planes,
+                anchors,
                 np.stack([target.classes for target in targets]),
                 np.concatenate([target.positives + row * count for row, target in enumerate(targets)]),
                 np.concatenate([target.boxes for target in targets]),
             )
 
-    def _fill(self, row: int, index: int, seed: int) -> Targets:
+    def _fill(self, row: int, index: int, seed: int, size: int, anchors: Corners) -> Targets:
         random = np.random.default_rng(seed)
-        view, labels = random_view(self._images[index], self._labels[index], self._size, random)
+        view, labels = random_view(self._images[index], self._labels[index], size, random)
         fill_planes(self._planes[row], view, random_colour(random))
-        return match(self._anchors, labels, *self._overlaps)
+        return match(anchors, labels, *self._overlaps)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.batches import Batch
-from detector.boxes import Corners, encode
+from detector.boxes import encode
 from detector.mxnet_runtime import mx
 
 _NEGATIVES_PER_POSITIVE = 3
@@ -61,9 +61,7 @@ def focal_loss(class_logits: Any, classes: npt.NDArray[np.int32]) -> Any:
     return -(mx.nd.array(weights.ravel()) * easiness * likelihoods).sum()
 
 
-def ssd_losses(
-    class_logits: Any, offsets: Any, batch: Batch, anchors: Corners, *, focal: bool = False
-) -> Losses:
+def ssd_losses(class_logits: Any, offsets: Any, batch: Batch, *, focal: bool = False) -> Losses:
     """Compute both losses of a batch; call while recording. Only the rows that matter are gathered.
 
     `focal`: take `focal_loss` for the classes.
@@ -77,7 +75,7 @@ def ssd_losses(
         return Losses(cross_entropy, mx.nd.sum(offsets) * 0)
     with mx.autograd.pause():
         positives = mx.nd.array(batch.positives, dtype="int32")
-        goals = mx.nd.array(encode(anchors[batch.positives % len(anchors)], batch.boxes))
+        goals = mx.nd.array(encode(batch.anchors[batch.positives % len(batch.anchors)], batch.boxes))
     differences = mx.nd.take(offsets.reshape((-1, 4)), positives) - goals
     return Losses(cross_entropy, mx.nd.smooth_l1(differences, scalar=_STEEPNESS).sum() * share)
 

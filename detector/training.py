@@ -4,17 +4,17 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from detector.batches import Batch, BatchLoader
-from detector.boxes import Corners
 from detector.checkpoint import Checkpoint, CheckpointFolder
 from detector.errors import DivergedError, HyperparameterError
 from detector.evaluation import Evaluator, Score
 from detector.hyperparameters import Hyperparameters
+from detector.input_sizes import InputSizes
 from detector.loss import ssd_losses
 from detector.metrics_log import MetricsLog
 from detector.mxnet_runtime import mx
@@ -26,9 +26,12 @@ _BATCHES_BETWEEN_LINES = 20
 
 @dataclass(frozen=True)
 class Best:
-    """The weights worth keeping, the epoch (from 0) they come from and its score; None if none was scored."""
+    """The weights worth keeping, the epoch (from 0) they come from, the input's side in pixels that they were
+    scored at (see `InputSizes`), and the score; None if none was scored.
+    """
 
     epoch: int
+    size: int
     score: Score | None
     weights: Weights
 
@@ -36,9 +39,8 @@ class Best:
 class Stepper:
     """One optimiser step on one batch, nothing else: the compute that the loop around must not slow down."""
 
-    def __init__(self, network: Any, anchors: Corners, hyperparameters: Hyperparameters) -> None:
+    def __init__(self, network: Any, hyperparameters: Hyperparameters) -> None:
         self._network = network
-        self._anchors = anchors
         self._focal = hyperparameters.nestbox_loss == "focal"
         self.trainer = mx.gluon.Trainer(
             network.collect_params(),
@@ -52,7 +54,7 @@ class Stepper:
         images = mx.nd.array(batch.images)
         with mx.autograd.record():
             class_logits, offsets = self._network(images)
-            losses = ssd_losses(class_logits, offsets, batch, self._anchors, focal=self._focal)
+            losses = ssd_losses(class_logits, offsets, batch, focal=self._focal)
             total = losses.cross_entropy + losses.smooth_l1
         total.backward()
         self.trainer.set_learning_rate(learning_rate)
@@ -67,23 +69,26 @@ class Training:
         self,
         hyperparameters: Hyperparameters,
         networks: tuple[Any, Any],
-        anchors: Corners,
+        sizes: InputSizes,
         loader: BatchLoader,
-        evaluator: Evaluator,
+        evaluators: Mapping[int, Evaluator],
         log: MetricsLog,
         checkpoints: CheckpointFolder,
         should_stop: Callable[[], bool],
     ) -> None:
-        """`networks`: the one to train and a second of the same architecture for the averaged weights."""
+        """`networks`: the one to train and a second of the same architecture for the averaged weights.
+        `evaluators`: for each size of the input, as weights are worth most at the size they were trained at.
+        """
         self._hyperparameters = hyperparameters
         self._trained, self._averaged = networks
         self._loader = loader
-        self._evaluator = evaluator
+        self._sizes = sizes
+        self._evaluators = evaluators
         self._log = log
         self._checkpoints = checkpoints
         self._should_stop = should_stop
         _freeze(self._trained, hyperparameters.freeze_layer_pattern, log)
-        self._stepper = Stepper(self._trained, anchors, hyperparameters)
+        self._stepper = Stepper(self._trained, hyperparameters)
         self._average = MovingAverage(self._trained, self._averaged)
         self._schedule = choose_schedule(hyperparameters, loader.steps_per_epoch)
         self._first_epoch = 0
@@ -108,7 +113,9 @@ class Training:
                 break
             if self._checkpoints.is_due(last=epoch + 1 == total):
                 self._checkpoints.write(self._checkpoint(epoch))
-        return self._best if self._best is not None else Best(epoch, None, take_weights(self._averaged))
+        if self._best is not None:
+            return self._best
+        return Best(epoch, self._sizes.at(epoch), None, take_weights(self._averaged))
 
     def _train_epoch(self, epoch: int) -> bool:
         """Return False if stopped before the end."""
@@ -137,7 +144,8 @@ class Training:
 
     def _score_epoch(self, epoch: int) -> bool:
         """Return False if stopped before the score was known."""
-        score = self._evaluator.evaluate(self._averaged, self._should_stop)
+        size = self._sizes.at(epoch)
+        score = self._evaluators[size].evaluate(self._averaged, self._should_stop)
         if score is None:
             return False
         self._log.validation_map(epoch, score.mean)
@@ -147,7 +155,7 @@ class Training:
         self._epochs_without_gain = 0 if gained else self._epochs_without_gain + 1
         # Of equal scores the later one has seen more; small validation sets tie often.
         if best is None or score.mean >= best:
-            self._best = Best(epoch, score, take_weights(self._averaged))
+            self._best = Best(epoch, size, score, take_weights(self._averaged))
         return True
 
     def _diverged(self, how: str) -> DivergedError:
@@ -159,6 +167,8 @@ class Training:
         return (
             settings.early_stopping
             and epoch + 1 >= settings.early_stopping_min_epochs
+            # The weights have to get used to the larger input first.
+            and epoch + 1 >= self._sizes.change + settings.early_stopping_patience
             and self._epochs_without_gain >= settings.early_stopping_patience
         )
 
@@ -191,7 +201,8 @@ class Training:
             self._stepper.trainer.load_states(str(path))
         state = checkpoint.state
         precision = {int(class_id): value for class_id, value in state["average_precision"].items()}
-        self._best = Best(state["best_epoch"], Score(precision), checkpoint.best)
+        best = state["best_epoch"]
+        self._best = Best(best, self._sizes.at(best), Score(precision), checkpoint.best)
         self._epochs_without_gain = state["epochs_without_gain"]
         self._first_epoch = state["epoch"] + 1
         self._log.info(f"Resuming from the checkpoint of epoch {state['epoch']}")

@@ -33,6 +33,7 @@ from detector.hyperparameters import SMALL_NETWORK, Hyperparameters, as_text, pa
 from detector.image_memory import ImageMemory, memory_for_images
 from detector.images import to_square
 from detector.inference import Detector
+from detector.input_sizes import constant, progressive
 from detector.metrics_log import MetricsLog
 from detector.mxnet_runtime import mx, plain_message, training_device
 from detector.onnx_check import greatest_difference
@@ -121,18 +122,14 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         )
     labels = [sample.labels for sample in train]
     plan, previous = _plan(layout, settings, labels, log)
-    anchors = plan.corners()
     with ThreadPoolExecutor(available_cores()) as pool:
         budget = memory_for_images()
         images = ImageMemory(train, plan.image_size, pool, budget)
-        squares = ImageMemory(
-            validation, plan.image_size, pool, budget // 4, lambda image: to_square(image, plan.image_size)
-        )
         log.info(
-            f"{len(train)} training and {len(validation)} validation images read in "
-            f"{time.perf_counter() - started:.1f} s, {images.kept_share:.0%} kept in memory; "
+            f"{len(train)} training images read in {time.perf_counter() - started:.1f} s, "
+            f"{images.kept_share:.0%} kept in memory; "
             f"input {plan.image_size} px, cells of {[level.stride for level in plan.levels]} px, "
-            f"{len(anchors)} anchors"
+            f"{len(plan.corners())} anchors"
         )
         mx.random.seed(settings.nestbox_seed)
         trained = build_network(settings.base_network, settings.num_classes, plan)
@@ -148,28 +145,32 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         if settings.use_pretrained_model and not small and not warm:
             _put_pretrained(layout, trained, settings.base_network, log)
         overlaps = (_POSITIVE_OVERLAP, _SMALL_IGNORED_OVERLAP if small else _POSITIVE_OVERLAP)
+        sizes = constant(plan.image_size)
+        # Whoever starts from a model has learnt on small inputs already.
+        if small and settings.nestbox_progressive and not warm:
+            sizes = progressive(plan.image_size, settings.epochs)
+            log.info(f"Input {sizes.first} px for {sizes.change} of {settings.epochs} epochs")
         loader = BatchLoader(
             images,
             labels,
-            anchors,
-            plan.image_size,
+            plan,
+            sizes,
             settings.mini_batch_size,
             overlaps,
             settings.nestbox_seed,
             pool,
         )
-        evaluator = Evaluator(
-            squares,
-            [sample.labels for sample in validation],
-            anchors,
-            plan.image_size,
-            settings.nms_threshold,
-            settings.overlap_threshold,
-            pool,
-        )
+        evaluators = {
+            size: _evaluator(validation, plan.at(size), settings, budget // 8, pool)
+            for size in {sizes.first, sizes.final}
+        }
         checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train), log)
-        training = Training(settings, (trained, averaged), anchors, loader, evaluator, log, checkpoints, stop)
-        best = training.run()
+        networks = (trained, averaged)
+        best = Training(settings, networks, sizes, loader, evaluators, log, checkpoints, stop).run()
+        if best.size != plan.image_size:
+            plan = plan.at(best.size)
+            averaged = build_network(settings.base_network, settings.num_classes, plan)
+        evaluator = evaluators[best.size]
         put_weights(averaged, best.weights)
         description = _describe(settings, plan, len(train), best, warm)
         if best.score is not None:
@@ -180,6 +181,25 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
     write_artefact(layout.model, artefact, served)
     scored = f"validation mAP {best.score.mean:.4f}" if best.score else "not scored"
     log.info(f"Model of epoch {best.epoch} written ({scored}) after {time.perf_counter() - started:.1f} s")
+
+
+def _evaluator(
+    validation: Sequence[Sample],
+    plan: AnchorPlan,
+    settings: Hyperparameters,
+    budget: int,
+    pool: ThreadPoolExecutor,
+) -> Evaluator:
+    size = plan.image_size
+    return Evaluator(
+        ImageMemory(validation, size, pool, budget, lambda image: to_square(image, size)),
+        [sample.labels for sample in validation],
+        plan.corners(),
+        size,
+        settings.nms_threshold,
+        settings.overlap_threshold,
+        pool,
+    )
 
 
 def _measure(

@@ -17,12 +17,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from benchmarks.accuracy.datasets import Packed
+from detector.input_sizes import FIRST_SHARE
 
 _SCORE = re.compile(r"epoch=(\d+), validation mAP <score>=\((\S+)\)")
 _RATE = re.compile(r"train throughput=(\S+) records/second")
 _BASE_NETWORK = "nestbox-small"
-# Epochs of the job that tells how long one takes; the first one or two are slower than the rest.
-_TIMED_EPOCHS = 8
+# Epochs of the job that tells how long one takes: six on small inputs and three in full, of either the first
+# ones are slower than the rest.
+_TIMED_EPOCHS = 9
+_TIMED_CHANGE = round(_TIMED_EPOCHS * FIRST_SHARE)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,10 @@ def epochs_within(
     course = train(packed, root, {"epochs": _TIMED_EPOCHS, **wishes})
     shutil.rmtree(root)
     times = [at for at, _ in course.points]
-    an_epoch = (times[-1] - times[2]) / (len(times) - 3)
+    small, full = times[:_TIMED_CHANGE], times[_TIMED_CHANGE:]
+    a_small_one = (small[-1] - small[2]) / (len(small) - 3)
+    a_full_one = (full[-1] - full[0]) / (len(full) - 1)
+    an_epoch = FIRST_SHARE * a_small_one + (1 - FIRST_SHARE) * a_full_one
     return max(1, math.floor((seconds - (course.seconds - an_epoch * _TIMED_EPOCHS)) / an_epoch))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from detector.__main__ import main
+from detector.anchors import AnchorPlan
 from detector.architecture import build_network, plan_for
 from detector.artefact import read_artefact
 from detector.batches import BatchLoader
@@ -27,6 +28,7 @@ from detector.evaluation import Evaluator, Score
 from detector.hyperparameters import Hyperparameters, parse
 from detector.image_memory import ImageMemory
 from detector.images import to_square
+from detector.input_sizes import InputSizes
 from detector.metrics_log import MetricsLog
 from detector.mxnet_runtime import mx
 from detector.opt_ml import OptMl
@@ -111,12 +113,16 @@ def test_a_model_that_is_no_start_is_named_and_left(
 def test_sigterm_ends_with_the_best_model_so_far(
     tmp_path: Path, layout: Callable[..., Path], start: Callable[..., Any]
 ) -> None:
-    root = layout(tmp_path / "root", epochs="5000")
+    root = layout(tmp_path / "root", epochs="5000", image_shape="128")
     command = start("train", "--root", str(root))
     command.wait_for(lambda text: len(scores(text)) >= 2)
     assert command.end(signal.SIGTERM) == 0, command.text()
     course = scores(command.text())
-    assert read_artefact(root / "model").description.validation_map == pytest.approx(max(course), abs=1e-5)
+    description = read_artefact(root / "model").description
+    assert description.validation_map == pytest.approx(max(course), abs=1e-5)
+    # It never came to see its images in full, so it is not asked about them so.
+    assert "Input 96 px for 3333 of 5000 epochs" in command.text()
+    assert description.plan.image_size == 96
     assert not (root / "output/failure").exists()
 
 
@@ -303,19 +309,31 @@ class Course:
             weight.set_data(mx.nd.full(weight.shape, float("nan")))
         with ThreadPoolExecutor(2) as pool:
             images = ImageMemory(self.train, 96, pool, 10**9)
-            squares = ImageMemory(self.validation, 96, pool, 10**9, lambda image: to_square(image, 96))
-            anchors = plan.corners()
+            sizes = InputSizes(64, 96, 2)
             training = Training(
                 self.settings,
                 networks,
-                anchors,
-                BatchLoader(images, labels, anchors, 96, self.settings.mini_batch_size, (0.5, 0.4), 0, pool),
-                Evaluator(squares, [s.labels for s in self.validation], anchors, 96, 0.45, 0.5, pool),
+                sizes,
+                BatchLoader(images, labels, plan, sizes, self.settings.mini_batch_size, (0.5, 0.4), 0, pool),
+                {size: self.evaluator(plan.at(size), pool) for size in (64, 96)},
                 MetricsLog(stream=stream),
                 CheckpointFolder(folder, fingerprint(self.settings, self.train)),
                 lambda: stop_after is not None and len(scores(stream.getvalue())) >= stop_after,
             )
             return training.run(), stream.getvalue()
+
+    def evaluator(self, plan: AnchorPlan, pool: ThreadPoolExecutor) -> Evaluator:
+        size = plan.image_size
+        squares = ImageMemory(self.validation, size, pool, 10**9, lambda image: to_square(image, size))
+        labels = [sample.labels for sample in self.validation]
+        return Evaluator(squares, labels, plan.corners(), size, 0.45, 0.5, pool)
+
+
+def test_a_network_ends_at_the_size_that_was_asked_for(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    root = layout(tmp_path / "root", epochs="6", image_shape="128")
+    assert run_training_job(OptMl(root)) == 0
+    description = read_artefact(root / "model").description
+    assert (description.best_epoch >= 4, description.plan.image_size) == (True, 128)
 
 
 def test_the_best_epoch_is_kept_and_of_equals_the_latest(
@@ -325,7 +343,7 @@ def test_the_best_epoch_is_kept_and_of_equals_the_latest(
     told = iter([Score({0: 0.2}), Score({0: 0.5}), Score({0: 0.5}), Score({0: 0.3})])
     monkeypatch.setattr(Evaluator, "evaluate", lambda *_: next(told))
     best, _ = course.run(None)
-    assert (best.epoch, best.score) == (2, Score({0: 0.5}))
+    assert (best.epoch, best.size, best.score) == (2, 96, Score({0: 0.5}))
     told = iter([Score({0: 0.2}), Score({0: 0.5}), Score({0: 0.5})])
     until_then, _ = course.run(None, stop_after=3)
     for name, value in until_then.weights.items():

@@ -82,7 +82,7 @@ def test_default_epochs_fall_with_the_dataset() -> None:
 def test_default_epochs_show_small_inputs_more_often_and_large_ones_not_less() -> None:
     small = {**REQUIRED, "num_training_samples": "400", "base_network": "nestbox-small"}
     epochs = [parse(small, image_size=size).epochs for size in (128, 192, 352)]
-    assert epochs == [45, 30, 30]
+    assert epochs == [64, 43, 43]
 
 
 def test_all_problems_are_told_at_once_in_the_built_in_algorithms_words() -> None:
@@ -172,6 +172,7 @@ def test_sagemakers_own_additions_are_ignored() -> None:
 def test_ours_have_defaults_that_change_nothing() -> None:
     parsed = parse(REQUIRED)
     assert (parsed.nestbox_seed, parsed.nestbox_loss, parsed.nestbox_schedule) == (0, "cross_entropy", "auto")
+    assert parsed.nestbox_progressive
     assert parsed.nestbox_class_names == ()
 
 

@@ -18,6 +18,9 @@ def test_positives_and_the_most_mistaken_negatives_are_chosen() -> None:
     assert hard_examples(logits, classes).tolist() == [*range(1, 9), 30, 39]
 
 
+NO_IMAGES = np.zeros((1, 3, 1, 1), np.float32)
+
+
 def test_three_negatives_for_each_positive() -> None:
     classes = np.zeros((2, 40), np.int32)
     classes[0, :5] = 1
@@ -31,8 +34,8 @@ def test_losses_equal_their_definition() -> None:
     anchors = np.float32([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1], [0, 0.5, 0.5, 1]])
     logits, offsets = random.normal(size=(1, 3, 3)), random.normal(size=(1, 3, 4))
     box = np.float32([[0.1, 0.1, 0.6, 0.6]])
-    batch = Batch(np.zeros((1, 3, 1, 1), np.float32), np.array([[2, 0, -1]], np.int32), np.array([0]), box)
-    losses = ssd_losses(mx.nd.array(logits), mx.nd.array(offsets), batch, anchors)
+    batch = Batch(NO_IMAGES, anchors, np.array([[2, 0, -1]], np.int32), np.array([0]), box)
+    losses = ssd_losses(mx.nd.array(logits), mx.nd.array(offsets), batch)
     likelihood = np.exp(logits[0]) / np.exp(logits[0]).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(
         losses.cross_entropy.asscalar(), -np.log(likelihood[0, 2]) - np.log(likelihood[1, 0]), rtol=1e-5
@@ -45,15 +48,10 @@ def test_losses_equal_their_definition() -> None:
 def test_a_batch_without_boxes_teaches_background_only() -> None:
     offsets = mx.nd.ones((1, 20, 4))
     offsets.attach_grad()
-    batch = Batch(
-        np.zeros((1, 3, 1, 1), np.float32),
-        np.zeros((1, 20), np.int32),
-        np.zeros(0, np.int64),
-        np.zeros((0, 4), np.float32),
-    )
     anchors = np.tile(np.float32([0, 0, 1, 1]), (20, 1))
+    batch = Batch(NO_IMAGES, anchors, np.zeros((1, 20), np.int32), np.zeros(0, np.int64), anchors[:0])
     with mx.autograd.record():
-        losses = ssd_losses(mx.nd.zeros((1, 20, 2)), offsets, batch, anchors)
+        losses = ssd_losses(mx.nd.zeros((1, 20, 2)), offsets, batch)
         total = losses.cross_entropy + losses.smooth_l1
     total.backward()
     np.testing.assert_allclose(losses.cross_entropy.asscalar(), 8 * np.log(2), rtol=1e-5)
@@ -77,8 +75,8 @@ def test_the_focal_loss_takes_the_place_of_mining_and_is_a_share_of_the_positive
     logits = mx.nd.array(np.random.default_rng(3).normal(size=(1, 3, 3)))
     classes, positives = np.array([[2, 1, 0]], np.int32), np.array([0, 1])
     anchors = np.float32([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1], [0, 0.5, 0.5, 1]])
-    batch = Batch(np.zeros((1, 3, 1, 1), np.float32), classes, positives, anchors[:2])
-    losses = ssd_losses(logits, mx.nd.zeros((1, 3, 4)), batch, anchors, focal=True)
+    batch = Batch(NO_IMAGES, anchors, classes, positives, anchors[:2])
+    losses = ssd_losses(logits, mx.nd.zeros((1, 3, 4)), batch, focal=True)
     np.testing.assert_allclose(
         losses.cross_entropy.asscalar(), focal_loss(logits, classes).asscalar() / 2, rtol=1e-6
     )
