@@ -16,7 +16,9 @@ from pathlib import Path
 
 from benchmarks.accuracy.datasets import Packed, packed_whole
 from benchmarks.accuracy.training import epochs_within, train
-from detector.artefact import read_channel
+from detector.architecture import plan_for
+from detector.hyperparameters import SMALL_NETWORK
+from detector.recordio_dataset import read_dataset
 
 Row = tuple[str, float, float, bool, str]
 Wishes = Mapping[str, object]
@@ -49,8 +51,9 @@ def compare(name: str, packed: Packed, folder: Path, seconds: float) -> Row:
     """Train by the rules for so long, and by hand for as long, and return the difference's row."""
     epochs = epochs_within(packed, folder / "timed", seconds)
     by_rule = [_trained(packed, folder, {"epochs": epochs, "nestbox_seed": seed}) for seed in SEEDS]
-    rule_size = by_rule[0][1]
-    trials: dict[tuple[int, float | None], float] = {(rule_size, None): by_rule[0][0]}
+    samples = read_dataset([packed.train], len(packed.classes), 10**6)
+    rule_size = plan_for(SMALL_NETWORK, [sample.labels for sample in samples], None).image_size
+    trials: dict[tuple[int, float | None], float] = {(rule_size, None): by_rule[0]}
 
     @cache
     def epochs_at(size: int) -> int:
@@ -65,7 +68,7 @@ def compare(name: str, packed: Packed, folder: Path, seconds: float) -> Row:
 
     def attempt(size: int, rate: float | None) -> None:
         if (size, rate) not in trials:
-            trials[size, rate] = _trained(packed, folder, wishes(size, rate) | {"nestbox_seed": SEEDS[0]})[0]
+            trials[size, rate] = _trained(packed, folder, wishes(size, rate) | {"nestbox_seed": SEEDS[0]})
 
     for size in SIZES:
         attempt(size, None)
@@ -74,11 +77,11 @@ def compare(name: str, packed: Packed, folder: Path, seconds: float) -> Row:
         attempt(best_size, rate)
     best = max(trials, key=lambda setting: trials[setting])
     if best == (rule_size, None):
-        by_hand = [found for found, _ in by_rule]
+        by_hand = by_rule
     else:
-        others = [_trained(packed, folder, wishes(*best) | {"nestbox_seed": seed})[0] for seed in SEEDS[1:]]
+        others = [_trained(packed, folder, wishes(*best) | {"nestbox_seed": seed}) for seed in SEEDS[1:]]
         by_hand = [trials[best], *others]
-    rules, hand = statistics.median(found for found, _ in by_rule), statistics.median(by_hand)
+    rules, hand = statistics.median(by_rule), statistics.median(by_hand)
     tried = ", ".join(f"{_told(*setting)} {found:.3f}" for setting, found in trials.items())
     return (
         f"{name}: rules' mAP@0.5 less a hand-tuned run's",
@@ -96,8 +99,7 @@ def _told(size: int, rate: float | None) -> str:
     return f"{size} px" if rate is None else f"{size} px and rate {rate:g}"
 
 
-def _trained(packed: Packed, folder: Path, wishes: Wishes) -> tuple[float, int]:
-    """Return the last epoch's mAP@0.5 and the input side in pixels."""
+def _trained(packed: Packed, folder: Path, wishes: Wishes) -> float:
+    """Return the last epoch's mAP@0.5."""
     root = folder / "-".join(f"{key}={value}" for key, value in wishes.items())
-    course = train(packed, root, wishes)
-    return course.points[-1][1], read_channel(root / "model").description.plan.image_size
+    return train(packed, root, wishes).points[-1][1]
