@@ -11,13 +11,14 @@ import json
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from dataprep_job.catalogue import Catalogue
 from dataprep_job.configuration import Configuration
 from dataprep_job.inspection import StoredImage
 from dataprep_job.labels import Split
 from dataprep_job.packing import Source, encoded_in
 from dataprep_job.recalled import UsedPicture
 from dataprep_job.s3_client import READ_THREADS
-from dataprep_job.storage import Storage
+from dataprep_job.storage import Storage, Stream
 
 MANIFEST = "judging.manifest"
 _JPEG = "image/jpeg"
@@ -32,13 +33,18 @@ class JudgingPictures:
     where there are any; otherwise the validation split judges.
     """
 
-    def __init__(self, shared: Storage, configuration: Configuration) -> None:
-        """`shared`: the pictures of all runs of the dataset."""
+    def __init__(self, shared: Storage, configuration: Configuration, catalogue: Catalogue) -> None:
+        """`shared`: the pictures of all runs of the dataset. `catalogue`: gets tables of what is there and of
+        what this run judges on.
+        """
         self._shared = shared
         self._treatment = f"{configuration.resize}-q{configuration.quality}"
+        self._database = catalogue.database
+        self._database.execute("CREATE TABLE judging_there (name TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE judging (number INTEGER PRIMARY KEY, name TEXT UNIQUE)")
         # Listed, not trusted to be there: somebody may have deleted what an earlier run wrote.
-        self._there = set(shared.names())
-        self._judges: dict[str, None] = {}
+        there = ((name,) for name in shared.names())
+        self._database.executemany("INSERT INTO judging_there VALUES (?)", there)
         self._pool = ThreadPoolExecutor(READ_THREADS)
         self._waiting: deque[Future[None]] = deque()
         self._has_test = False
@@ -52,21 +58,30 @@ class JudgingPictures:
         if self._has_test and split != "test":
             return None
         name = f"{picture.digest.hex()}-{self._treatment}.jpg"
-        if name not in self._there and name not in self._judges:
+        # Copies of one picture are one.
+        is_new = self._database.execute("INSERT OR IGNORE INTO judging (name) VALUES (?)", (name,)).rowcount
+        if is_new and not self._is_there(name):
             while len(self._waiting) >= _WAITING:
                 self._waiting.popleft().result()
             self._waiting.append(self._pool.submit(self._write, name, picture, source))
-        self._judges[name] = None
         return name
 
-    def finish(self) -> bytes:
-        """Wait until all are written; returns the manifest of this run's, as batch transform reads it.
+    def _is_there(self, name: str) -> bool:
+        found = self._database.execute("SELECT 1 FROM judging_there WHERE name = ?", (name,)).fetchone()
+        return found is not None
 
-        Raises OutputError where one could not be written.
+    def finish(self, manifest: Stream) -> None:
+        """Wait until all are written, and write which are this run's, as batch transform reads it.
+
+        Raises OutputError where something could not be written.
         """
         while self._waiting:
             self._waiting.popleft().result()
-        return json.dumps([{"prefix": self._shared.prefix}, *self._judges], indent=0).encode()
+        manifest.write(f"[{json.dumps({'prefix': self._shared.prefix})}".encode())
+        for (name,) in self._database.execute("SELECT name FROM judging ORDER BY number"):
+            manifest.write(f",\n{json.dumps(name)}".encode())
+        manifest.write(b"]\n")
+        manifest.commit()
 
     def close(self) -> None:
         """Give up what has not been written. Harmless after `finish`."""

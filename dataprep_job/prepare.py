@@ -254,7 +254,8 @@ class Preparation:
                     photos = encode_all(checked, examination.treatment, self._order.jobs)
                 pictures = None
                 if self._order.judging is not None:
-                    pictures = JudgingPictures(self._order.judging, self._survey.configuration)
+                    found = self._survey
+                    pictures = JudgingPictures(self._order.judging, found.configuration, found.catalogue)
                     stack.callback(pictures.close)
                 for photo, split in photos:
                     source = source_of(photo)
@@ -265,7 +266,9 @@ class Preparation:
                         picture = pictures.add(one, split, source) if pictures is not None else None
                         held_out.write(held_out_line(self._held_out(one, split, picture)))
                 if pictures is not None:
-                    output.put(MANIFEST, pictures.finish(), _JSON)
+                    manifest = output.stream(MANIFEST, _JSON)
+                    stack.callback(manifest.abort)
+                    pictures.finish(manifest)
             with self._watch.stage("report"):
                 if report is None:
                     report = examination.report()

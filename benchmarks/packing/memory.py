@@ -78,10 +78,15 @@ def _in_a_process(root: Path, count: int) -> float:
 
 def _measure(annotations: Path, out: Path, count: int) -> float:
     source = _Pictures(annotations, count)
-    summary = prepare(
-        Order("bench-20261124000000-0000", "bench", source, FolderStorage(out)),  # type: ignore[arg-type]
-        say_nothing,
+    judging = FolderStorage(out / "judging")
+    order = Order(
+        "bench-20261124000000-0000",
+        "bench",
+        source,  # type: ignore[arg-type]
+        FolderStorage(out),
+        judging=judging,
     )
+    summary = prepare(order, say_nothing)
     if summary.usable_images != count:
         raise AssertionError(f"only {summary.usable_images} pictures were usable")
     return peak_megabytes()
