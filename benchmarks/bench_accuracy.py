@@ -43,7 +43,7 @@ def _learnt(dataset: Dataset, folder: Path, curves: dict[str, Points]) -> Iterat
     for seed in SEEDS:
         root = folder / f"seed-{seed}"
         course = train(packed, root, {"epochs": epochs, "nestbox_seed": seed})
-        reached, coco = score(root, packed.test)
+        reached, coco = score(root / "model", packed.test)
         runs.append((course.points[-1][1] if packed.last_epoch_counts else reached, coco, course))
     runs.sort(key=lambda run: run[0])
     middle = runs[len(runs) // 2]

@@ -8,8 +8,6 @@ back) and the parts are flagged 1 (first), 2 (middle) and 3 (last); 0 is an unbr
 from __future__ import annotations
 
 import struct
-import sys
-from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -96,14 +94,7 @@ def detection_label(objects: Sequence[tuple[int, Edges]]) -> bytes:
 
 def mirrored_label(label: bytes) -> bytes:
     """The label of the mirrored copy of a picture."""
-    values = array("f", label)
-    if sys.byteorder == "big":
-        values.byteswap()
-    for at in range(LABEL_HEADER_WIDTH, len(values), OBJECT_WIDTH):
-        values[at + 1], values[at + 3] = 1 - values[at + 3], 1 - values[at + 1]
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values.tobytes()
+    return mirrored_labels([label])[0]
 
 
 def mirrored_labels(labels: Sequence[bytes]) -> list[bytes]:
@@ -178,19 +169,16 @@ def unpack_image(payload: bytes) -> tuple[int, list[float], bytes]:
 
 
 def list_line(record_id: int, label: bytes, path: str) -> str:
-    """The line of a `.lst` file, as im2rec reads it, with enough digits for a float32."""
-    numbers = "\t%.9g" * (len(label) // 4) % label_values(label)
-    return f"{record_id}{numbers}\t{path}\n"
+    """The line of a `.lst` file, as im2rec reads it, with enough digits for a float32.
+
+    label: such as `detection_label` makes.
+    """
+    return _line_form(len(label) // 4) % (record_id, *label_values(label)[LABEL_HEADER_WIDTH:], path)
 
 
 def list_lines(record_ids: Sequence[int], labels: Sequence[bytes], paths: Sequence[str]) -> str:
-    """The lines of many records, see `list_line`; labels are such as `detection_label` makes."""
-    return "".join(
-        [
-            _line_form(len(label) // 4) % (number, *label_values(label)[LABEL_HEADER_WIDTH:], path)
-            for number, label, path in zip(record_ids, labels, paths, strict=True)
-        ]
-    )
+    """The lines of many records, see `list_line`."""
+    return "".join(map(list_line, record_ids, labels, paths))
 
 
 @lru_cache(1000)

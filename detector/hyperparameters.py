@@ -349,7 +349,6 @@ def _small_defaults(training_samples: int, unlearnt: float, image_size: int) -> 
         "mini_batch_size": 16,
         "image_shape": None,
         "optimizer": "adam",
-        # What is known is to be refined, not unlearnt by large steps.
-        "learning_rate": _SMALL_RATE * math.sqrt(max(unlearnt, _LEAST_SHARE)),
+        "learning_rate": _SMALL_RATE,
         "weight_decay": 0.0,
     }

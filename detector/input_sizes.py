@@ -30,14 +30,18 @@ class InputSizes:
         return self.first if epoch < self.change else self.final
 
 
+def first_size(final: int) -> int:
+    """Return the side that images are seen at before they are seen at `final`."""
+    return min(max(round(final * _FIRST_SIZE / _STEP) * _STEP, _LEAST), final)
+
+
 def progressive(final: int, epochs: int) -> InputSizes:
     """Return sizes that grow to `final` for a training of so many epochs.
 
     >>> progressive(288, 60), progressive(128, 60).first
     (InputSizes(first=192, final=288, change=40), 96)
     """
-    first = min(max(round(final * _FIRST_SIZE / _STEP) * _STEP, _LEAST), final)
-    return InputSizes(first, final, round(epochs * FIRST_SHARE))
+    return InputSizes(first_size(final), final, round(epochs * FIRST_SHARE))
 
 
 def constant(final: int) -> InputSizes:

@@ -33,7 +33,7 @@ from detector.hyperparameters import SMALL_NETWORK, Hyperparameters, as_text, pa
 from detector.image_memory import ImageMemory, memory_for_images
 from detector.images import to_square
 from detector.inference import Detector
-from detector.input_sizes import constant, progressive
+from detector.input_sizes import constant, first_size, progressive
 from detector.metrics_log import MetricsLog
 from detector.mxnet_runtime import mx, plain_message, training_device
 from detector.onnx_check import greatest_difference
@@ -160,9 +160,10 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
             settings.nestbox_seed,
             pool,
         )
+        seen = {sizes.first, sizes.final}
         evaluators = {
-            size: _evaluator(validation, plan.at(size), settings, budget // 8, pool)
-            for size in {sizes.first, sizes.final}
+            size: _evaluator(validation, plan.at(size), settings, budget // 4 // len(seen), pool)
+            for size in seen
         }
         checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train), log)
         networks = (trained, averaged)
@@ -291,6 +292,14 @@ def _read_inputs(layout: OptMl) -> tuple[Hyperparameters, list[Sample], list[Sam
     return settings, splits["train"], splits["validation"]
 
 
+def _in_full(previous: Artefact, image_size: int) -> Artefact:
+    """Return a model that was stopped before it saw images in full as one for them; others as they are."""
+    description = previous.description
+    if description.plan.image_size != first_size(image_size):
+        return previous
+    return replace(previous, description=replace(description, plan=description.plan.at(image_size)))
+
+
 def _put_previous(
     previous: Artefact, network: Any, settings: Hyperparameters, log: MetricsLog
 ) -> list[int | None] | None:
@@ -346,7 +355,7 @@ def _plan(
     if folder is None or find_pretrained(folder) is not None:
         return fresh, None
     try:
-        previous = read_channel(folder)
+        previous = _in_full(read_channel(folder), fresh.image_size)
         check_reusable(previous, settings, fresh, labels)
     except ArtefactError as error:
         log.warning(

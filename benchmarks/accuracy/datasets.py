@@ -102,10 +102,14 @@ def _bccd(folder: Path) -> Packed:
 
 def _drawn(folder: Path) -> Packed:
     nestbox("sample", folder / "birds", "--images", 240)
-    nestbox("sample", folder / "more", "--images", 250, "--seed", 1907)
     packed = _packed(folder / "birds", folder / "packed", validation="validation", test="validation")
-    unseen = _packed(folder / "more", folder / "unseen", "--no-flip", validation="train", test="train")
-    return Packed(packed.train, packed.choose, unseen.test, packed.classes)
+    return Packed(packed.train, packed.choose, unseen_birds(folder), packed.classes)
+
+
+def unseen_birds(folder: Path) -> Path:
+    """Draw birds that are in no sample of the default seed, and pack them into one .rec file."""
+    nestbox("sample", folder / "more", "--images", 250, "--seed", 1907)
+    return _packed(folder / "more", folder / "unseen", "--no-flip", validation="train", test="train").test
 
 
 def _packed(source: Path, to: Path, *options: object, validation: str, test: str) -> Packed:

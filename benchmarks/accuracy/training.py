@@ -95,9 +95,9 @@ def epochs_within(
 
 
 def score(model: Path, data: Path) -> tuple[float, float]:
-    """Return mAP@0.5 (all points) and COCO AP of the model of a job's root on a .rec file."""
+    """Return mAP@0.5 (all points) and COCO AP of a model (a folder or model.tar.gz) on a .rec file."""
     done = subprocess.run(
-        [sys.executable, "-m", "detector", "evaluate", "--json", "--model", model / "model", "--data", data],
+        [sys.executable, "-m", "detector", "evaluate", "--json", "--model", model, "--data", data],
         capture_output=True,
         text=True,
         env=os.environ,

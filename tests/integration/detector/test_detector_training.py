@@ -5,6 +5,7 @@ import json
 import random
 import re
 import resource
+import shutil
 import signal
 import tarfile
 import time
@@ -102,12 +103,20 @@ def test_a_grown_class_list_starts_from_the_previous_model(
 def test_a_model_that_is_no_start_is_named_and_left(
     trained: Any, tmp_path: Path, layout: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = layout(tmp_path / "root", epochs="1", image_shape="128")
-    (root / "input/data/model").mkdir()
-    for file in (trained.root / "model").iterdir():
-        (root / "input/data/model" / file.name).write_bytes(file.read_bytes())
+    root = layout(tmp_path / "root", epochs="1", image_shape="224")
+    shutil.copytree(trained.root / "model", root / "input/data/model")
     assert run_training_job(OptMl(root)) == 0
-    assert "starts fresh: it works at 96 pixels, not image_shape=128" in capsys.readouterr().out
+    assert "starts fresh: it works at 96 pixels, not image_shape=224" in capsys.readouterr().out
+
+
+def test_a_model_that_never_saw_images_in_full_is_a_start_for_them(
+    trained: Any, tmp_path: Path, layout: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = layout(tmp_path / "root", epochs="1", image_shape="128")
+    shutil.copytree(trained.root / "model", root / "input/data/model")
+    assert run_training_job(OptMl(root)) == 0
+    assert "Starting from the model in channel 'model' (2 classes, 128 px)" in capsys.readouterr().out
+    assert read_artefact(root / "model").description.plan.image_size == 128
 
 
 def test_sigterm_ends_with_the_best_model_so_far(

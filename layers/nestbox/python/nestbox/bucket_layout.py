@@ -87,11 +87,6 @@ def report_key(run: str, kind: Literal["json", "html"] = "html") -> str:
     return prep_prefix(run) + f"report.{kind}"
 
 
-def classes_key(run: str) -> str:
-    """The class names in id order."""
-    return prep_prefix(run) + "classes.json"
-
-
 def held_out_key(run: str) -> str:
     """The list of images that are never trained on."""
     return prep_prefix(run) + "held_out.jsonl"
