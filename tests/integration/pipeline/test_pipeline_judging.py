@@ -65,6 +65,7 @@ def test_a_first_run_is_judged_alone(world):
         "run": run,
         "dataset": "birds",
         "preparation": f"s3://artifacts/runs/{run}/prep/",
+        "judging": "s3://artifacts/judging/birds/",
         "answers": f"s3://artifacts/runs/{run}/transform/candidate/",
         "output": f"s3://artifacts/runs/{run}/evaluation/",
     }
