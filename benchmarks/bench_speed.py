@@ -101,16 +101,12 @@ def _training() -> tuple[float, float, Artefact]:
         }
     )
     plan = plan_for(settings.base_network, labels, _SIZE)
-    anchors = plan.corners()
     with ThreadPoolExecutor(available_cores()) as pool:
         images = ImageMemory(train, _SIZE, pool, 2**30)
         squares = ImageMemory(validation, _SIZE, pool, 2**30, lambda image: to_square(image, _SIZE))
         batch_size = settings.mini_batch_size
-        sizes = constant(_SIZE)
-        loader = BatchLoader(images, labels, plan, sizes, batch_size, (0.5, 0.4), 0, pool)
-        evaluator = Evaluator(
-            squares, [sample.labels for sample in validation], anchors, _SIZE, 0.45, 0.5, pool
-        )
+        loader = BatchLoader(images, labels, plan, constant(_SIZE), batch_size, (0.5, 0.4), 0, pool)
+        evaluator = Evaluator(squares, [sample.labels for sample in validation], plan, 0.45, 0.5, pool)
         networks = tuple(build_network(settings.base_network, 2, plan) for _ in range(3))
         stepper = Stepper(networks[2], settings)
         fixed = [replace(batch, images=batch.images.copy()) for batch in loader.epoch(0)][:_PURE_STEPS]
@@ -122,7 +118,6 @@ def _training() -> tuple[float, float, Artefact]:
             training = Training(
                 replace(settings, epochs=epochs),
                 (networks[0], networks[1]),
-                sizes,
                 loader,
                 {_SIZE: evaluator},
                 MetricsLog(stream=log),

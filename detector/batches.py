@@ -49,7 +49,7 @@ class BatchLoader:
         """`overlaps`: from which overlap an anchor is positive, and from which it is ignored."""
         self._images = images
         self._labels = labels
-        self._sizes = sizes
+        self.sizes = sizes
         self._anchors = {size: plan.at(size).corners() for size in (sizes.first, sizes.final)}
         self._batch_size = batch_size
         self._overlaps = overlaps
@@ -64,7 +64,7 @@ class BatchLoader:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield an epoch's batches; the last is filled up with further views of the first images."""
-        size = self._sizes.at(number)
+        size = self.sizes.at(number)
         anchors = self._anchors[size]
         if self._planes.shape[-1] != size:
             self._planes = np.empty((self._batch_size, 3, size, size), np.float32)

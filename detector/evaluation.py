@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.boxes import Corners, Labels
+from detector.anchors import AnchorPlan
+from detector.boxes import Labels
 from detector.detections import Detections, select
 from detector.errors import ImageError
 from detector.image_memory import ImageMemory
@@ -67,20 +68,20 @@ class Evaluator:
         self,
         images: ImageMemory,
         labels: Sequence[Labels],
-        anchors: Corners,
-        size: int,
+        plan: AnchorPlan,
         nms_threshold: float,
         overlap_threshold: float,
         pool: ThreadPoolExecutor,
     ) -> None:
-        """`images` must hand out squares of `size` pixels (see `images.to_square`)."""
+        """`images` must hand out squares of the plan's size (see `images.to_square`)."""
         self._images = images
         self._truth = gather_truth(labels)
-        self._anchors = anchors
+        self._anchors = plan.corners()
         self._nms_threshold = nms_threshold
         self._overlap_threshold = overlap_threshold
         self._pool = pool
         # A fixed batch shape, so that the network is laid out for it once.
+        size = plan.image_size
         self._planes = np.zeros((min(_BATCH, len(images)), 3, size, size), np.float32)
 
     def first_planes(self, count: int) -> npt.NDArray[np.float32]:

@@ -14,7 +14,6 @@ from detector.checkpoint import Checkpoint, CheckpointFolder
 from detector.errors import DivergedError, HyperparameterError
 from detector.evaluation import Evaluator, Score
 from detector.hyperparameters import Hyperparameters
-from detector.input_sizes import InputSizes
 from detector.loss import ssd_losses
 from detector.metrics_log import MetricsLog
 from detector.mxnet_runtime import mx
@@ -69,7 +68,6 @@ class Training:
         self,
         hyperparameters: Hyperparameters,
         networks: tuple[Any, Any],
-        sizes: InputSizes,
         loader: BatchLoader,
         evaluators: Mapping[int, Evaluator],
         log: MetricsLog,
@@ -77,12 +75,13 @@ class Training:
         should_stop: Callable[[], bool],
     ) -> None:
         """`networks`: the one to train and a second of the same architecture for the averaged weights.
-        `evaluators`: for each size of the input, as weights are worth most at the size they were trained at.
+        `evaluators`: for each size of the loader's images, as weights are worth most at the size that they
+        were trained at.
         """
         self._hyperparameters = hyperparameters
         self._trained, self._averaged = networks
         self._loader = loader
-        self._sizes = sizes
+        self._sizes = loader.sizes
         self._evaluators = evaluators
         self._log = log
         self._checkpoints = checkpoints

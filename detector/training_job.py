@@ -167,7 +167,7 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         }
         checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train), log)
         networks = (trained, averaged)
-        best = Training(settings, networks, sizes, loader, evaluators, log, checkpoints, stop).run()
+        best = Training(settings, networks, loader, evaluators, log, checkpoints, stop).run()
         if best.size != plan.image_size:
             plan = plan.at(best.size)
             averaged = build_network(settings.base_network, settings.num_classes, plan)
@@ -195,8 +195,7 @@ def _evaluator(
     return Evaluator(
         ImageMemory(validation, size, pool, budget, lambda image: to_square(image, size)),
         [sample.labels for sample in validation],
-        plan.corners(),
-        size,
+        plan,
         settings.nms_threshold,
         settings.overlap_threshold,
         pool,

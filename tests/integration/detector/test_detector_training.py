@@ -322,7 +322,6 @@ class Course:
             training = Training(
                 self.settings,
                 networks,
-                sizes,
                 BatchLoader(images, labels, plan, sizes, self.settings.mini_batch_size, (0.5, 0.4), 0, pool),
                 {size: self.evaluator(plan.at(size), pool) for size in (64, 96)},
                 MetricsLog(stream=stream),
@@ -335,7 +334,7 @@ class Course:
         size = plan.image_size
         squares = ImageMemory(self.validation, size, pool, 10**9, lambda image: to_square(image, size))
         labels = [sample.labels for sample in self.validation]
-        return Evaluator(squares, labels, plan.corners(), size, 0.45, 0.5, pool)
+        return Evaluator(squares, labels, plan, 0.45, 0.5, pool)
 
 
 def test_a_network_ends_at_the_size_that_was_asked_for(tmp_path: Path, layout: Callable[..., Path]) -> None:
