@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,13 +102,18 @@ def _training() -> tuple[float, float, Artefact]:
         }
     )
     plan = plan_for(settings.base_network, labels, _SIZE)
-    with ThreadPoolExecutor(available_cores()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool, ExitStack() as stack:
         images = ImageMemory(train, _SIZE, pool, 2**30)
         squares = ImageMemory(validation, _SIZE, pool, 2**30, lambda image: to_square(image, _SIZE))
         batch_size = settings.mini_batch_size
-        loader = BatchLoader(images, labels, plan, constant(_SIZE), batch_size, (0.5, 0.4), 0, pool)
+        loader = stack.enter_context(
+            BatchLoader(images, labels, plan, constant(_SIZE), batch_size, (0.5, 0.4), 0, available_cores())
+        )
         evaluator = Evaluator(squares, [sample.labels for sample in validation], plan, 0.45, 0.5, pool)
-        networks = tuple(build_network(settings.base_network, 2, plan) for _ in range(3))
+        networks = tuple(
+            build_network(settings.base_network, 2, plan, for_training=training)
+            for training in (True, False, True)
+        )
         stepper = Stepper(networks[2], settings)
         fixed = [replace(batch, images=batch.images.copy()) for batch in loader.epoch(0)][:_PURE_STEPS]
         for batch in fixed:

@@ -21,13 +21,20 @@ def plan_for(base_network: str, labels: Sequence[Labels], image_size: int | None
     return ssd_plan(image_size or _DEFAULT_SSD_SIZE, finest)
 
 
-def build_network(base_network: str, num_classes: int, plan: AnchorPlan) -> Any:
-    """Return a freshly initialised, hybridised network; all parameters have their shapes and stable names."""
+def build_network(
+    base_network: str, num_classes: int, plan: AnchorPlan, *, for_training: bool = False
+) -> Any:
+    """Return a freshly initialised, hybridised network; all parameters have their shapes and stable names.
+
+    `for_training`: with oneDNN's fused operators where the build has them, which take a tenth less time and
+    give the same numbers, but which other programs that read the graph do not know.
+    """
+    fused = for_training and hasattr(mx.nd.contrib, "BatchNormWithReLU") and mx.current_context() == mx.cpu()
     if base_network == SMALL_NETWORK:
-        network = SmallDetector(num_classes, plan, prefix="")
+        network = SmallDetector(num_classes, plan, fused=fused, prefix="")
     else:
         base = ResNet50 if base_network == "resnet-50" else Vgg16
-        network = SsdDetector(base, num_classes, plan, prefix="")
+        network = SsdDetector(base, num_classes, plan, fused=fused, prefix="")
     network.initialize(mx.init.MSRAPrelu("in", 0))
     network.hybridize(static_alloc=True, static_shape=True)
     # One small pass settles the deferred shapes.

@@ -8,7 +8,7 @@ from typing import Any
 
 from detector.anchors import AnchorPlan
 from detector.mxnet_runtime import mx
-from detector.network import MultiBoxHead
+from detector.network import MultiBoxHead, normalise_and_activate
 
 nn = mx.gluon.nn
 
@@ -31,38 +31,37 @@ def _convolution(channels: int, kernel: int, name: str, stride: int = 1, **kwarg
 class _PreActivationUnit(mx.gluon.HybridBlock):  # type: ignore[misc]
     """A bottleneck of ResNet's second version: normalise and activate, then convolve."""
 
-    def __init__(self, channels: int, stride: int, *, widens: bool, **kwargs: Any) -> None:
+    def __init__(self, channels: int, stride: int, *, widens: bool, fused: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
-            self.bn1 = nn.BatchNorm(prefix="bn1_", **_RESNET_NORM)
+            self.active1 = normalise_and_activate("bn1", fused=fused, **_RESNET_NORM)
             self.conv1 = _convolution(channels // 4, 1, "conv1", use_bias=False)
-            self.bn2 = nn.BatchNorm(prefix="bn2_", **_RESNET_NORM)
+            self.active2 = normalise_and_activate("bn2", fused=fused, **_RESNET_NORM)
             self.conv2 = _convolution(channels // 4, 3, "conv2", stride, use_bias=False)
-            self.bn3 = nn.BatchNorm(prefix="bn3_", **_RESNET_NORM)
+            self.active3 = normalise_and_activate("bn3", fused=fused, **_RESNET_NORM)
             self.conv3 = _convolution(channels, 1, "conv3", use_bias=False)
             self.shortcut = _convolution(channels, 1, "sc", stride, use_bias=False) if widens else None
 
-    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
-        active = F.Activation(self.bn1(x), act_type="relu")
+    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        active = self.active1(x)
         shortcut = self.shortcut(active) if self.shortcut is not None else x
         y = self.conv1(active)
-        y = self.conv2(F.Activation(self.bn2(y), act_type="relu"))
-        y = self.conv3(F.Activation(self.bn3(y), act_type="relu"))
+        y = self.conv2(self.active2(y))
+        y = self.conv3(self.active3(y))
         return y + shortcut
 
 
 class ResNet50(mx.gluon.HybridBlock):  # type: ignore[misc]
     """Features at 16 and 32 pixels a cell."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, fused: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.stem = nn.HybridSequential(prefix="")
             self.stem.add(
                 nn.BatchNorm(scale=False, prefix="bn_data_", **_RESNET_NORM),
                 _convolution(64, 7, "conv0", 2, use_bias=False),
-                nn.BatchNorm(prefix="bn0_", **_RESNET_NORM),
-                nn.Activation("relu", prefix="relu0_"),
+                normalise_and_activate("bn0", fused=fused, **_RESNET_NORM),
                 nn.MaxPool2D(3, 2, 1, prefix="pool0_"),
             )
             self.stages = nn.HybridSequential(prefix="")
@@ -71,17 +70,20 @@ class ResNet50(mx.gluon.HybridBlock):  # type: ignore[misc]
                 for unit in range(1, units + 1):
                     first = unit == 1
                     name = f"stage{number}_unit{unit}_"
-                    stage.add(_PreActivationUnit(channels, stride if first else 1, widens=first, prefix=name))
+                    unit_stride = stride if first else 1
+                    stage.add(
+                        _PreActivationUnit(channels, unit_stride, widens=first, fused=fused, prefix=name)
+                    )
                 self.stages.add(stage)
-            self.last_norm = nn.BatchNorm(prefix="bn1_", **_RESNET_NORM)
+            self.last_active = normalise_and_activate("bn1", fused=fused, **_RESNET_NORM)
 
-    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
+    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
         x = self.stem(x)
         features = []
         for stage in self.stages:
             x = stage(x)
             features.append(x)
-        return features[2], F.Activation(self.last_norm(features[3]), act_type="relu")
+        return features[2], self.last_active(features[3])
 
 
 class _ScaledNorm(mx.gluon.HybridBlock):  # type: ignore[misc]
@@ -101,7 +103,7 @@ class _ScaledNorm(mx.gluon.HybridBlock):  # type: ignore[misc]
 class Vgg16(mx.gluon.HybridBlock):  # type: ignore[misc]
     """Features at 8 and 16 pixels a cell; the fully connected layers became dilated convolutions."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, fused: bool, **kwargs: Any) -> None:  # noqa: ARG002 (it has no normalisation)
         super().__init__(**kwargs)
         with self.name_scope():
             self.blocks = nn.HybridSequential(prefix="")
@@ -146,11 +148,17 @@ class SsdDetector(mx.gluon.HybridBlock):  # type: ignore[misc]
     """A base network's two feature levels, extra levels that halve the grid, and a multi-box head on all."""
 
     def __init__(
-        self, base: type[ResNet50] | type[Vgg16], num_classes: int, plan: AnchorPlan, **kwargs: Any
+        self,
+        base: type[ResNet50] | type[Vgg16],
+        num_classes: int,
+        plan: AnchorPlan,
+        *,
+        fused: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
-            self.base = base(prefix="")
+            self.base = base(prefix="", fused=fused)
             self.extras = nn.HybridSequential(prefix="")
             for number in range(len(plan.levels) - 2):
                 channels = _EXTRA_CHANNELS if number else _FIRST_EXTRA_CHANNELS

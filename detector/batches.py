@@ -1,8 +1,9 @@
-"""Batches of augmented training images and their targets, filled by threads between two steps."""
+"""Batches of augmented training images and their targets, filled by all cores between two steps."""
 
+import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,8 @@ from detector.boxes import Corners, Labels
 from detector.image_memory import ImageMemory
 from detector.images import fill_planes
 from detector.input_sizes import InputSizes
-from detector.targets import Targets, match
+from detector.targets import match
+from detector.worker_processes import WorkerProcesses, shared_array
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,27 @@ class Batch:
     boxes: Corners
 
 
+class _View(NamedTuple):
+    """One view to make: its row in the batch, the image and the seed, and the side in pixels."""
+
+    row: int
+    image: int
+    seed: int
+    size: int
+
+
+class _Positives(NamedTuple):
+    """The anchors of a view that stand for a box, and the box of each."""
+
+    anchors: npt.NDArray[np.int64]
+    boxes: Corners
+
+
 class BatchLoader:
-    """Makes the batches of any epoch; the same epoch is the same batches, whatever was asked for before."""
+    """Makes the batches of any epoch; the same epoch is the same batches, whatever was asked for before.
+
+    A context manager, as it has processes to end.
+    """
 
     def __init__(
         self,
@@ -44,7 +65,7 @@ class BatchLoader:
         batch_size: int,
         overlaps: tuple[float, float],
         seed: int,
-        pool: ThreadPoolExecutor,
+        processes: int,
     ) -> None:
         """`overlaps`: from which overlap an anchor is positive, and from which it is ignored."""
         self._images = images
@@ -54,8 +75,9 @@ class BatchLoader:
         self._batch_size = batch_size
         self._overlaps = overlaps
         self._seed = seed
-        self._pool = pool
-        self._planes = np.empty((batch_size, 3, sizes.final, sizes.final), np.float32)
+        self._planes = shared_array([batch_size * 3 * sizes.final**2], np.float32)
+        self._classes = shared_array([batch_size * max(map(len, self._anchors.values()))], np.int32)
+        self._workers = WorkerProcesses(self._fill, processes)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -66,32 +88,41 @@ class BatchLoader:
         """Yield an epoch's batches; the last is filled up with further views of the first images."""
         size = self.sizes.at(number)
         anchors = self._anchors[size]
-        if self._planes.shape[-1] != size:
-            self._planes = np.empty((self._batch_size, 3, size, size), np.float32)
         random = np.random.default_rng((self._seed, number))
         order = np.resize(random.permutation(len(self._images)), self.steps_per_epoch * self._batch_size)
         for start in range(0, len(order), self._batch_size):
             chosen = order[start : start + self._batch_size]
             seeds = random.integers(2**63, size=len(chosen))
-            targets = list(
-                self._pool.map(
-                    lambda row, index, seed: self._fill(row, index, seed, size, anchors),
-                    range(len(chosen)),
-                    chosen.tolist(),
-                    seeds.tolist(),
-                )
-            )
-            count = len(anchors)
+            views = map(_View, range(len(chosen)), chosen.tolist(), seeds.tolist(), [size] * len(chosen))
+            positives = self._workers.map(list(views))
             yield Batch(
-                self._planes,
+                self._planes_of(size),
                 anchors,
-                np.stack([target.classes for target in targets]),
-                np.concatenate([target.positives + row * count for row, target in enumerate(targets)]),
-                np.concatenate([target.boxes for target in targets]),
+                self._classes_of(size).copy(),
+                np.concatenate([found.anchors + row * len(anchors) for row, found in enumerate(positives)]),
+                np.concatenate([found.boxes for found in positives]),
             )
 
-    def _fill(self, row: int, index: int, seed: int, size: int, anchors: Corners) -> Targets:
-        random = np.random.default_rng(seed)
-        view, labels = random_view(self._images[index], self._labels[index], size, random)
-        fill_planes(self._planes[row], view, random_colour(random))
-        return match(anchors, labels, *self._overlaps)
+    def _fill(self, view: _View) -> _Positives:
+        """Make a view, in one of the processes."""
+        random = np.random.default_rng(view.seed)
+        image, labels = self._images[view.image], self._labels[view.image]
+        pixels, seen = random_view(image, labels, view.size, random)
+        fill_planes(self._planes_of(view.size)[view.row], pixels, random_colour(random))
+        targets = match(self._anchors[view.size], seen, *self._overlaps)
+        self._classes_of(view.size)[view.row] = targets.classes
+        return _Positives(targets.positives, targets.boxes)
+
+    def _planes_of(self, size: int) -> npt.NDArray[np.float32]:
+        shape = (self._batch_size, 3, size, size)
+        return self._planes[: math.prod(shape)].reshape(shape)
+
+    def _classes_of(self, size: int) -> npt.NDArray[np.int32]:
+        shape = (self._batch_size, len(self._anchors[size]))
+        return self._classes[: math.prod(shape)].reshape(shape)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workers.close()

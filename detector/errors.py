@@ -28,6 +28,10 @@ class ProblemsError(DetectorError):
         self.problems = tuple(problems)
         super().__init__("; ".join(self.problems))
 
+    def __reduce__(self) -> tuple[type["ProblemsError"], tuple[tuple[str, ...]]]:
+        """Travel between processes with the problems apart."""
+        return type(self), (self.problems,)
+
 
 class HyperparameterError(ProblemsError):
     """Hyperparameters that are missing, unknown or out of range."""

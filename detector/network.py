@@ -17,6 +17,7 @@ _STEM = 16
 _STAGES = ((4, 32), (8, 64), (16, 128), (32, 192))
 _NECK = 64
 _HEAD_DEVIATION = 0.01
+_MOMENTUM = 0.9
 
 
 def head_channels(shapes: int, num_classes: int) -> int:
@@ -62,25 +63,35 @@ class MultiBoxHead(mx.gluon.HybridBlock):  # type: ignore[misc]
         return classes, offsets
 
 
-def _convolution(channels: int, kernel: int, stride: int, name: str, *, activate: bool = True) -> Any:
+def normalise_and_activate(name: str, *, fused: bool, **settings: Any) -> Any:
+    """Return batch normalisation and ReLU; `fused` into one operator, which computes the same to the bit."""
+    if fused:
+        return nn.BatchNormReLU(prefix=f"{name}_", **settings)
     block = nn.HybridSequential(prefix="")
-    block.add(
-        nn.Conv2D(channels, kernel, stride, kernel // 2, use_bias=False, prefix=f"{name}_conv_"),
-        nn.BatchNorm(momentum=0.9, prefix=f"{name}_norm_"),
-    )
+    block.add(nn.BatchNorm(prefix=f"{name}_", **settings), nn.Activation("relu", prefix=f"{name}_relu_"))
+    return block
+
+
+def _convolution(
+    channels: int, kernel: int, stride: int, name: str, *, fused: bool, activate: bool = True
+) -> Any:
+    block = nn.HybridSequential(prefix="")
+    block.add(nn.Conv2D(channels, kernel, stride, kernel // 2, use_bias=False, prefix=f"{name}_conv_"))
     if activate:
-        block.add(nn.Activation("relu", prefix=f"{name}_relu_"))
+        block.add(normalise_and_activate(f"{name}_norm", fused=fused, momentum=_MOMENTUM))
+    else:
+        block.add(nn.BatchNorm(momentum=_MOMENTUM, prefix=f"{name}_norm_"))
     return block
 
 
 class _Residual(mx.gluon.HybridBlock):  # type: ignore[misc]
     """A bottleneck of half the width whose result is added to its input."""
 
-    def __init__(self, channels: int, **kwargs: Any) -> None:
+    def __init__(self, channels: int, *, fused: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
-            self.narrow = _convolution(channels // 2, 1, 1, "narrow")
-            self.wide = _convolution(channels, 3, 1, "wide", activate=False)
+            self.narrow = _convolution(channels // 2, 1, 1, "narrow", fused=fused)
+            self.wide = _convolution(channels, 3, 1, "wide", fused=fused, activate=False)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
         return F.Activation(x + self.wide(self.narrow(x)), act_type="relu")
@@ -89,27 +100,28 @@ class _Residual(mx.gluon.HybridBlock):  # type: ignore[misc]
 class SmallDetector(mx.gluon.HybridBlock):  # type: ignore[misc]
     """`nestbox-small`: about half a million weights, made to be trained from scratch on a few CPU cores."""
 
-    def __init__(self, num_classes: int, plan: AnchorPlan, **kwargs: Any) -> None:
+    def __init__(self, num_classes: int, plan: AnchorPlan, *, fused: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._strides = [level.stride for level in plan.levels]
         self._size = plan.image_size
         with self.name_scope():
-            self.stem = _convolution(_STEM, 3, 2, "stem")
+            self.stem = _convolution(_STEM, 3, 2, "stem", fused=fused)
             self.stages = nn.HybridSequential(prefix="")
             for stride, channels in _STAGES:
                 if stride > self._strides[-1]:
                     break
                 stage = nn.HybridSequential(prefix="")
                 stage.add(
-                    _convolution(channels, 3, 2, f"stride{stride}_down"),
-                    _Residual(channels, prefix=f"stride{stride}_block_"),
+                    _convolution(channels, 3, 2, f"stride{stride}_down", fused=fused),
+                    _Residual(channels, fused=fused, prefix=f"stride{stride}_block_"),
                 )
                 self.stages.add(stage)
             self.laterals = nn.HybridSequential(prefix="")
             self.mixers = nn.HybridSequential(prefix="")
             for stride in self._strides:
-                self.laterals.add(_convolution(_NECK, 1, 1, f"stride{stride}_lateral", activate=False))
-                self.mixers.add(_convolution(_NECK, 3, 1, f"stride{stride}_mixer"))
+                lateral = _convolution(_NECK, 1, 1, f"stride{stride}_lateral", fused=fused, activate=False)
+                self.laterals.add(lateral)
+                self.mixers.add(_convolution(_NECK, 3, 1, f"stride{stride}_mixer", fused=fused))
             self.head = MultiBoxHead(num_classes, plan, prefix="head_")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803

@@ -132,7 +132,7 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
             f"{len(plan.corners())} anchors"
         )
         mx.random.seed(settings.nestbox_seed)
-        trained = build_network(settings.base_network, settings.num_classes, plan)
+        trained = build_network(settings.base_network, settings.num_classes, plan, for_training=True)
         averaged = build_network(settings.base_network, settings.num_classes, plan)
         known = _put_previous(previous, trained, settings, log) if previous is not None else None
         warm = known is not None
@@ -150,16 +150,6 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         if small and settings.nestbox_progressive and not warm:
             sizes = progressive(plan.image_size, settings.epochs)
             log.info(f"Input {sizes.first} px for {sizes.change} of {settings.epochs} epochs")
-        loader = BatchLoader(
-            images,
-            labels,
-            plan,
-            sizes,
-            settings.mini_batch_size,
-            overlaps,
-            settings.nestbox_seed,
-            pool,
-        )
         seen = {sizes.first, sizes.final}
         evaluators = {
             size: _evaluator(validation, plan.at(size), settings, budget // 4 // len(seen), pool)
@@ -167,7 +157,17 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         }
         checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train), log)
         networks = (trained, averaged)
-        best = Training(settings, networks, loader, evaluators, log, checkpoints, stop).run()
+        with BatchLoader(
+            images,
+            labels,
+            plan,
+            sizes,
+            settings.mini_batch_size,
+            overlaps,
+            settings.nestbox_seed,
+            available_cores(),
+        ) as loader:
+            best = Training(settings, networks, loader, evaluators, log, checkpoints, stop).run()
         if best.size != plan.image_size:
             plan = plan.at(best.size)
             averaged = build_network(settings.base_network, settings.num_classes, plan)

@@ -11,6 +11,7 @@ import tarfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +288,7 @@ def test_a_failure_that_cannot_be_written_still_ends_the_job(
 def test_a_fault_of_ours_is_told_as_such(
     tmp_path: Path, layout: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("out of luck")
 
     monkeypatch.setattr("detector.training_job.build_network", broken)
@@ -316,13 +317,17 @@ class Course:
         if poison is not None:
             weight = networks[0].collect_params()[poison]
             weight.set_data(mx.nd.full(weight.shape, float("nan")))
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
             images = ImageMemory(self.train, 96, pool, 10**9)
             sizes = InputSizes(64, 96, 2)
+            batch_size = self.settings.mini_batch_size
+            loader = stack.enter_context(
+                BatchLoader(images, labels, plan, sizes, batch_size, (0.5, 0.4), 0, processes=2)
+            )
             training = Training(
                 self.settings,
                 networks,
-                BatchLoader(images, labels, plan, sizes, self.settings.mini_batch_size, (0.5, 0.4), 0, pool),
+                loader,
                 {size: self.evaluator(plan.at(size), pool) for size in (64, 96)},
                 MetricsLog(stream=stream),
                 CheckpointFolder(folder, fingerprint(self.settings, self.train)),

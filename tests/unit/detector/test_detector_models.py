@@ -320,3 +320,24 @@ def test_built_in_networks_name_their_layers_as_their_weight_files_do() -> None:
     assert {"conv0_weight", "bn_data_beta", "stage1_unit1_sc_weight", "stage4_unit3_conv3_weight"} <= names
     classes, _ = resnet(mx.nd.zeros((1, 3, 300, 300)))
     assert classes.shape[1] == len(plan_for("resnet-50", LABELS, 300).corners())
+
+
+@pytest.mark.parametrize("base_network", [SMALL_NETWORK, "resnet-50", "vgg-16"])
+def test_networks_for_training_compute_the_same(base_network: str) -> None:
+    plan = plan_for(base_network, LABELS, 96)
+    plain, trained = (build_network(base_network, 2, plan, for_training=how) for how in (False, True))
+    assert list(plain.collect_params()) == list(trained.collect_params())
+    put_weights(trained, take_weights(plain))
+    gradients = []
+    for network in (plain, trained):
+        with mx.autograd.record():
+            classes, offsets = network(mx.nd.array(images()))
+            total = (classes**2).sum() + offsets.sum()
+        total.backward()
+        found = {
+            name: parameter.grad().asnumpy()
+            for name, parameter in network.collect_params().items()
+            if parameter.grad_req != "null"
+        }
+        gradients.append((classes.asnumpy(), found, take_weights(network)))
+    np.testing.assert_equal(*gradients)
