@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -105,7 +106,7 @@ class BatchLoader:
 
     def _fill(self, view: _View) -> _Positives:
         """Make a view, in one of the processes."""
-        random = np.random.default_rng(view.seed)
+        random = Random(view.seed)
         image, labels = self._images[view.image], self._labels[view.image]
         pixels, seen = random_view(image, labels, view.size, random)
         fill_planes(self._planes_of(view.size)[view.row], pixels, random_colour(random))
