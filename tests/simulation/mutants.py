@@ -145,7 +145,8 @@ class _Changes(ast.NodeVisitor):
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if isinstance(node.op, ast.BitAnd):
-            self._at(node, f"without {_text(node)}", lambda: setattr(node, "value", node.target))
+            read = ast.parse(ast.unparse(node.target), mode="eval").body
+            self._at(node, f"without {_text(node)}", lambda: setattr(node, "value", read))
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:

@@ -206,11 +206,13 @@ def test_every_number_goes_into_the_row():
 
 
 def test_of_very_many_classes_the_row_has_those_that_fell_furthest():
-    classes = tuple(ClassScore(f"c{n}", 1, 1 - n / 1000, 1.0) for n in range(3 * MAX_CLASSES))
+    unmeasured = ClassScore("new", 0, None, None)
+    classes = (unmeasured, *(ClassScore(f"c{n}", 1, 1 - n / 1000, 1.0) for n in range(1, 3 * MAX_CLASSES)))
     row = decision_of(
         judge(Scores("test", 1, 0, 0.5, 0.4, classes), champion=CHAMPION, limits=Limits(), pinned=False)
     )
     assert [one.name for one in row.classes] == [one.name for one in classes[2 * MAX_CLASSES :]]
+    assert row.note is None
 
 
 REPORT = {

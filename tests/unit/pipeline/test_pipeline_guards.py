@@ -15,8 +15,10 @@ import pytest
 from nestbox import names, timestamps
 from nestbox.errors import LostRaceError, NestboxError
 from nestbox.rows import datasets, promotions, runs
+from nestbox.rows import epochs as rows_of_epochs
 from nestbox.rules.arming import Arming
 from nestbox.rules.deploying import Asked
+from nestbox.rules.epochs import Epoch
 from nestbox.states import State
 from nestbox.tables import (
     REJECTED_ROW,
@@ -30,6 +32,7 @@ from nestbox.tables import (
     RunRow,
     Transition,
     Wish,
+    epochs_of,
     find_dataset,
     get_dataset,
     get_run,
@@ -50,7 +53,7 @@ Rows = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoDb]:
-    for kind in ("Datasets", "Runs"):
+    for kind in ("Datasets", "Runs", "Epochs"):
         name = next(table for table in TABLES if table.endswith(f"{kind}Table"))
         monkeypatch.setenv(f"{kind.upper()}_TABLE", name)
     dynamodb = DynamoDb(TABLES)
@@ -525,12 +528,14 @@ def test_an_end_frees_what_the_run_held_and_nothing_else() -> None:
     assert run.timings.as_dict() == {"evaluation": 300.0}
 
 
-def test_a_run_that_serves_again_has_no_failure() -> None:
+def test_a_run_that_serves_again_has_no_failure(tables: DynamoDb) -> None:
     row = dataset_row(champion_run=OTHER, asked_run=RUN, asked_at=EARLIER, rollback_from=OTHER)
     failure = Failure(stage="deploy", reason="alarm")
     promotions.want(run_row(state=State.FAILED, failure=failure, cancel=WISH), row, **WHO)
     row, run = get_dataset("birds"), get_run(RUN)
-    assert (row.wanted_run, row.rollback_from, row.asked_run) == (RUN, None, None)
+    assert (row.wanted_run, row.asked_run) == (RUN, None)
+    # Not there, rather than there and null.
+    assert "rollback_from" not in tables.items(DatasetRow.Meta.table_name)["birds",]
     assert (run.state, run.unfinished, run.failure, run.cancel) == ("DEPLOYING", "1", None, None)
     promotions.serve(run, row, **WHO)
     row, run = get_dataset("birds"), get_run(RUN)
@@ -646,3 +651,12 @@ def test_a_run_is_judged_no_more_only_where_judging_was_cut_short() -> None:
     assert not runs.is_judged_no_more(run_row(state=State.FAILED))
     assert not runs.is_judged_no_more(run_row(state=State.EVALUATING, judging=judging))
     assert not runs.is_judged_no_more(run_row(state=State.SERVED, judging=judging, decision=decision))
+
+
+def test_epochs_are_written_once() -> None:
+    epochs = [Epoch(number, NOW, validation_map=0.5) for number in range(2)]
+    assert rows_of_epochs.upsert(RUN, epochs, []) == 2
+    assert rows_of_epochs.upsert(RUN, epochs, epochs_of(RUN)) == 0
+    changed = [epochs[0], Epoch(1, NOW, validation_map=0.75)]
+    assert rows_of_epochs.upsert(RUN, changed, epochs_of(RUN)) == 1
+    assert [rows_of_epochs.from_row(row) for row in epochs_of(RUN)] == changed

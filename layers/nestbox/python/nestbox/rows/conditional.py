@@ -4,10 +4,12 @@ import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from botocore.exceptions import ClientError
 from pynamodb.connection import Connection
 from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
+from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
 from nestbox.errors import LostRaceError
@@ -15,6 +17,12 @@ from nestbox.errors import LostRaceError
 _WHERE = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
 """What of the environment a connection is made for."""
 _CONDITION_FAILED = ("ConditionalCheckFailedException", "ConditionalCheckFailed")
+
+
+def is_still(attribute: Any, value: Any) -> Condition:
+    """The condition that an attribute is as it was read; None: that it is absent."""
+    condition: Condition = attribute.does_not_exist() if value is None else attribute == value
+    return condition
 
 
 @contextmanager

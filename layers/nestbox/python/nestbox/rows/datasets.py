@@ -1,5 +1,7 @@
 """Writes to the table of datasets."""
 
+import functools
+import operator
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -7,7 +9,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from nestbox import timestamps
-from nestbox.rows.conditional import one_transaction, races_told
+from nestbox.rows.conditional import is_still, one_transaction, races_told
 from nestbox.rules.arming import Arming, Standing
 from nestbox.tables import REJECTED_ROW, DatasetRow, Notice, RunRow, Wish, find_dataset
 
@@ -173,8 +175,7 @@ def reject_uploads(found: Sequence[Notice], now: datetime) -> list[Notice]:
     new = new[: max(0, MAX_NOTICES - len(known))]
     if not new:
         return []
-    revision = row.revision if row is not None else None
-    as_read = DatasetRow.revision.does_not_exist() if revision is None else DatasetRow.revision == revision
+    as_read = is_still(DatasetRow.revision, row.revision if row is not None else None)
     with races_told(f"dataset {REJECTED_ROW}"):
         DatasetRow(REJECTED_ROW).update(
             actions=[_set_notices([*known, *new]), DatasetRow.revision.add(1)], condition=as_read
@@ -183,14 +184,9 @@ def reject_uploads(found: Sequence[Notice], now: datetime) -> list[Notice]:
 
 
 def _stands_as(row: DatasetRow | None) -> Condition:
-    condition: Condition | None = None
-    for name in ("first_pending_at", "settle_at", "active_run"):
-        attribute = getattr(DatasetRow, name)
-        value = getattr(row, name) if row is not None else None
-        one = attribute == value if value is not None else attribute.does_not_exist()
-        condition = one if condition is None else condition & one
-    assert condition is not None
-    return condition
+    names = ("first_pending_at", "settle_at", "active_run")
+    as_read = (is_still(getattr(DatasetRow, name), getattr(row, name, None)) for name in names)
+    return functools.reduce(operator.and_, as_read)
 
 
 def _set_notices(notices: Sequence[Notice]) -> Action:

@@ -48,8 +48,6 @@ def decision_of(verdict: Verdict) -> Decision:
 
 def _chosen(classes: tuple[ClassScore, ...]) -> list[ClassScore]:
     """All of them in id order; of very many those that fell furthest, in id order as well."""
-    if len(classes) <= MAX_CLASSES:
-        return list(classes)
     deepest = sorted(range(len(classes)), key=lambda number: -(_number(classes[number].fall) or 0.0))[
         :MAX_CLASSES
     ]

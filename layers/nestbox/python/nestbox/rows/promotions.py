@@ -16,7 +16,7 @@ from pynamodb.expressions.update import Action
 from nestbox import names, timestamps
 from nestbox.errors import LostRaceError, NestboxError
 from nestbox.rows import runs
-from nestbox.rows.conditional import one_transaction, races_told
+from nestbox.rows.conditional import is_still, one_transaction, races_told
 from nestbox.rules.champions import Served
 from nestbox.rules.deploying import Asked
 from nestbox.states import State, has_ended
@@ -61,7 +61,7 @@ def promote_candidate(
         raise LostRaceError(f"run {row.run} is to be cancelled")
     condition = (
         (DatasetRow.active_run == row.run)
-        & _is(DatasetRow.champion_run, judged_against)
+        & is_still(DatasetRow.champion_run, judged_against)
         & DatasetRow.wanted_run.does_not_exist()
         & (DatasetRow.pinned.does_not_exist() | (DatasetRow.pinned == False))  # noqa: E712
     )
@@ -100,7 +100,7 @@ def want(
     if runs.state_of(row) is State.DEPLOYING:
         raise LostRaceError(f"run {row.run} is on its way in already")
     superseded = None
-    if dataset.wanted_run is not None and dataset.wanted_run != row.run:
+    if dataset.wanted_run is not None:
         superseded = get_run(dataset.wanted_run)
         if runs.state_of(superseded) is not State.DEPLOYING:
             # The row was read after the dataset, which wants another run by now.
@@ -222,9 +222,9 @@ def lease_asking(dataset: DatasetRow, run: str, now: datetime) -> None:
                 *_WRITTEN,
             ],
             condition=(DatasetRow.wanted_run == run)
-            & _is(DatasetRow.asked_run, dataset.asked_run)
-            & _is(DatasetRow.asked_at, dataset.asked_at)
-            & _is(DatasetRow.asked_taken_at, dataset.asked_taken_at),
+            & is_still(DatasetRow.asked_run, dataset.asked_run)
+            & is_still(DatasetRow.asked_at, dataset.asked_at)
+            & is_still(DatasetRow.asked_taken_at, dataset.asked_taken_at),
         )
 
 
@@ -270,20 +270,15 @@ def has_model(row: RunRow) -> bool:
 
 
 def _champion_as_read(dataset: DatasetRow) -> Condition:
-    condition: Condition = _is(DatasetRow.champion_run, dataset.champion_run)
-    condition &= _is(DatasetRow.wanted_run, dataset.wanted_run)
+    condition: Condition = is_still(DatasetRow.champion_run, dataset.champion_run)
+    condition &= is_still(DatasetRow.wanted_run, dataset.wanted_run)
     return condition
 
 
 def _leased(dataset: DatasetRow) -> Condition:
-    condition: Condition = _is(DatasetRow.asked_run, dataset.asked_run)
-    condition &= _is(DatasetRow.asked_at, dataset.asked_at)
+    condition: Condition = is_still(DatasetRow.asked_run, dataset.asked_run)
+    condition &= is_still(DatasetRow.asked_at, dataset.asked_at)
     condition &= DatasetRow.asked_taken_at.does_not_exist()
-    return condition
-
-
-def _is(attribute: Any, value: str | None) -> Condition:
-    condition: Condition = attribute.does_not_exist() if value is None else attribute == value
     return condition
 
 

@@ -1,6 +1,8 @@
 """Writes to the table of runs: every transition is one conditional write that appends to the history."""
 
+import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -162,17 +164,15 @@ def is_judged_no_more(row: RunRow) -> bool:
 def release(dataset: DatasetRow, run: str) -> tuple[list[Action], Condition]:
     """What takes a run that ends off its dataset, and the condition that it holds of it what was read."""
     actions: list[Action] = []
-    condition: Condition | None = None
+    as_read: list[Condition] = []
     for held, goes in (("active_run", ()), ("wanted_run", ("rollback_from",))):
         attribute = getattr(DatasetRow, held)
         if getattr(dataset, held) == run:
             actions += [attribute.remove(), *(getattr(DatasetRow, name).remove() for name in goes)]
-            one = attribute == run
+            as_read.append(attribute == run)
         else:
-            one = attribute.does_not_exist() | (attribute != run)
-        condition = one if condition is None else condition & one
-    assert condition is not None
-    return actions, condition
+            as_read.append(attribute.does_not_exist() | (attribute != run))
+    return actions, functools.reduce(operator.and_, as_read)
 
 
 def transition(
