@@ -407,6 +407,13 @@ def test_a_run_on_its_way_in_no_more_is_not_cancelled(tables: DynamoDb) -> None:
     assert stored(tables) == before
 
 
+def test_a_dataset_that_wants_an_ended_run_is_mended_by_wanting_it() -> None:
+    """Nothing leaves it so, but a table can be edited, or restored from a backup."""
+    dataset = dataset_row(wanted_run=RUN)
+    promotions.want(run_row(state=State.FAILED), dataset, **WHO)
+    assert (get_run(RUN).state, get_dataset("birds").wanted_run) == ("DEPLOYING", RUN)
+
+
 def test_a_run_on_its_way_in_is_not_wanted_twice() -> None:
     dataset = dataset_row(wanted_run=RUN)
     with pytest.raises(LostRaceError, match="on its way in already"):

@@ -100,7 +100,7 @@ def want(
     if runs.state_of(row) is State.DEPLOYING:
         raise LostRaceError(f"run {row.run} is on its way in already")
     superseded = None
-    if dataset.wanted_run is not None:
+    if dataset.wanted_run is not None and dataset.wanted_run != row.run:
         superseded = get_run(dataset.wanted_run)
         if runs.state_of(superseded) is not State.DEPLOYING:
             # The row was read after the dataset, which wants another run by now.
