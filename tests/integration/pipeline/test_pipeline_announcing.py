@@ -15,7 +15,7 @@ def untold():
 def test_a_run_is_announced_once_when_it_ends_and_not_before(world):
     run = world.run_to_training()
     assert world.announce.look(run) == 0
-    assert untold() == []
+    assert (untold(), get_run(run).announced) == ([], None)
     world.sagemaker.trainings[run].update(TrainingJobStatus="Failed", FailureReason="AlgorithmError: no GPU")
     world.record_run.look(run)
     assert untold() == [run]
@@ -25,6 +25,7 @@ def test_a_run_is_announced_once_when_it_ends_and_not_before(world):
     assert untold() == []
     [told] = world.announcing.told
     assert (told.event, told.run, told.state) == ("failed", run, State.FAILED)
+    assert told.what == "birds: a run failed (training)"
     assert "AlgorithmError: no GPU" in told.why
 
 

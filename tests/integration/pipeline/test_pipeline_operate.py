@@ -442,6 +442,36 @@ def test_a_step_that_is_overtaken_by_a_cancellation_leaves_no_job(world):
     assert world.sagemaker.trainings[run]["TrainingJobStatus"] == "Stopping"
 
 
+def test_a_run_that_nobody_cancelled_is_left_alone(world, served):
+    run = world.run_to_judging([0.1], "birds", *photos(50))
+    world.judge.look(run)
+    assert world.cancel_run.look(run) == "nothing to do: EVALUATING"
+    going = [job for name, job in world.sagemaker.transforms.items() if name.startswith(run)]
+    assert [job["TransformJobStatus"] for job in going] == ["InProgress"] * 2
+    assert get_run(run).state == State.EVALUATING
+
+
+def test_a_late_message_leaves_a_deployment_to_who_knows_the_endpoint(world, served):
+    run = world.run_to_judging([0.9], "birds", *photos(50))
+    world.judge_run(run)
+    world.operate.cancel(run, ANNA)
+    assert world.cancel_run.look(run) == "left to update_endpoint: it is being deployed"
+    assert get_run(run).state == State.DEPLOYING
+    settle(world)
+    assert get_run(run).state == State.CANCELLED
+    check_whole(world)
+    assert world.cancel_run.look(run) == "nothing to do: CANCELLED"
+
+
+def test_every_end_is_announced_once(world, served, rejected):
+    for run in (served, rejected):
+        assert world.announce.look(run) == 1
+    world.operate.promote(rejected, ANNA)
+    settle(world)
+    assert [world.announce.look(run) for run in (served, rejected, rejected)] == [0, 1, 0]
+    assert world.announcing.events == [(served, "promoted"), (rejected, "rejected"), (rejected, "promoted")]
+
+
 def test_reconcile_carries_a_cancellation_whose_message_is_lost(world):
     run = world.run_to_training()
     world.operate.cancel(run, ANNA)

@@ -24,8 +24,8 @@ def history(*states: State, why: str = "because") -> list[Move]:
     return [Move(was, now, AT, "test", why) for was, now in zip(before, states, strict=True)]
 
 
-def one(*states: State, failure: str | None = None) -> Announcement:
-    [told] = announcements(RUN, history(*states), 0, failure=failure)
+def one(*states: State, why: str = "because") -> Announcement:
+    [told] = announcements(RUN, history(*states, why=why), 0)
     return told
 
 
@@ -39,11 +39,10 @@ def one(*states: State, failure: str | None = None) -> Announcement:
     ],
 )
 def test_every_end_is_told_with_its_cause_and_a_command(end: State, event: RunEvent, command: str) -> None:
-    told = one(*WAYS[end], end, failure="the reason" if end in (State.BLOCKED, State.CANCELLED) else None)
+    told = one(*WAYS[end], end)
     assert (told.event, told.state, told.dataset, told.run) == (event, end, "birds", RUN)
     assert told.command == command
-    assert told.why.startswith("because")
-    assert ("the reason" in told.why) == (end in (State.BLOCKED, State.CANCELLED))
+    assert told.why == "because"
     assert told.advice
 
 
@@ -58,19 +57,19 @@ def test_every_end_is_told_with_its_cause_and_a_command(end: State, event: RunEv
 )
 def test_a_failure_names_its_stage_and_says_that_nothing_is_lost(before: State, stage: str) -> None:
     way = WAYS[State.SERVED][: WAYS[State.SERVED].index(before) + 1]
-    told = one(*way, State.FAILED, failure="out of memory")
+    told = one(*way, State.FAILED, why="training failed: out of memory")
     assert told.event is RunEvent.FAILED
     assert told.what == f"birds: a run failed ({stage})"
-    assert told.why == "because: out of memory"
+    assert told.why == "training failed: out of memory"
     assert "no upload is lost" in told.advice
 
 
 def test_a_run_that_serves_again_was_rolled_back_to() -> None:
     moves = history(*WAYS[State.SERVED], State.SERVED, State.DEPLOYING, State.SERVED)
-    first, again = announcements(RUN, moves, 0, failure=None)
+    first, again = announcements(RUN, moves, 0)
     assert (first.event, again.event) == (RunEvent.PROMOTED, RunEvent.ROLLED_BACK)
     assert first.id != again.id
-    assert announcements(RUN, moves, 5, failure=None) == [again]
+    assert announcements(RUN, moves, 5) == [again]
 
 
 def test_why_a_model_serves_is_what_the_gate_or_the_operator_said() -> None:
@@ -79,24 +78,12 @@ def test_why_a_model_serves_is_what_the_gate_or_the_operator_said() -> None:
         Move(State.EVALUATING, State.DEPLOYING, AT, "maria", "the cameras were changed"),
         Move(State.DEPLOYING, State.SERVED, AT, "update_endpoint", "endpoint nestbox-birds serves it"),
     ]
-    [told] = announcements(RUN, moves, 0, failure=None)
+    [told] = announcements(RUN, moves, 0)
     assert (told.by, told.why) == ("maria", "the cameras were changed")
 
 
-def test_the_reason_of_the_latest_end_is_not_told_of_an_earlier_one() -> None:
-    moves = history(State.PREPARING, State.FAILED, State.DEPLOYING, State.FAILED)
-    first, second = announcements(RUN, moves, 0, failure="no capacity")
-    assert "no capacity" not in first.why
-    assert "no capacity" in second.why
-
-
-def test_a_failure_of_old_is_not_told_of_a_success() -> None:
-    moves = history(State.PREPARING, State.FAILED, State.DEPLOYING, State.SERVED)
-    assert "no capacity" not in announcements(RUN, moves, 2, failure="no capacity")[-1].why
-
-
 def test_what_goes_on_is_not_told() -> None:
-    assert announcements(RUN, history(*WAYS[State.SERVED]), 0, failure=None) == []
+    assert announcements(RUN, history(*WAYS[State.SERVED]), 0) == []
 
 
 def test_the_same_end_has_the_same_id_however_often_it_is_told() -> None:
@@ -105,7 +92,7 @@ def test_the_same_end_has_the_same_id_however_often_it_is_told() -> None:
 
 
 def test_the_mail_and_the_json_say_the_same() -> None:
-    told = one(State.PREPARING, State.BLOCKED, failure="no class is left " * 30)
+    told = one(State.PREPARING, State.BLOCKED, why="no class is left " * 30)
     text = " ".join(told.text.split())
     fields = json.loads(json.dumps(told.fields))
     for name in ("what", "why", "advice", "command", "run", "at", "by", "id"):
@@ -119,15 +106,13 @@ def test_a_subject_is_what_sns_takes() -> None:
     assert told.subject == "Nestbox: birds: the data allows no training"
     for name in ("a" * 32, "0"):
         run = f"{name}-20261124224000-1a2b"
-        [long] = announcements(run, history(State.PREPARING, State.FAILED), 0, failure=None)
+        [long] = announcements(run, history(State.PREPARING, State.FAILED), 0)
         assert len(long.subject) < 100
         assert long.subject.isascii()
 
 
 def test_what_is_advised_depends_on_what_happened() -> None:
-    again = announcements(
-        RUN, history(*WAYS[State.SERVED], State.SERVED, State.DEPLOYING, State.SERVED), 5, failure=None
-    )
+    again = announcements(RUN, history(*WAYS[State.SERVED], State.SERVED, State.DEPLOYING, State.SERVED), 5)
     assert again[0].command == "nestbox pin birds"
     assert one(*WAYS[State.CANCELLED], State.CANCELLED).what == "birds: a run was cancelled"
     way = WAYS[State.SERVED]
@@ -141,12 +126,12 @@ def test_what_is_advised_depends_on_what_happened() -> None:
 
 def test_an_end_is_told_in_its_own_words() -> None:
     moves = [*history(*WAYS[State.REJECTED], why="went on"), *history(State.REJECTED, why="not better")]
-    [told] = announcements(RUN, moves, 0, failure=None)
+    [told] = announcements(RUN, moves, 0)
     assert told.why == "not better"
 
 
 def test_a_reason_that_was_given_already_is_not_repeated() -> None:
-    [told] = announcements(RUN, history(State.PREPARING, State.FAILED, why="no vCPUs"), 0, failure="no vCPUs")
+    [told] = announcements(RUN, history(State.PREPARING, State.FAILED, why="no vCPUs"), 0)
     assert told.why == "no vCPUs"
 
 

@@ -581,6 +581,27 @@ def test_a_champion_that_is_put_back_reigns_on() -> None:
     assert len(get_dataset("birds").champions) == 1
 
 
+def test_giving_up_leaves_alone_what_is_not_its_own() -> None:
+    row = dataset_row(wanted_run=RUN, active_run=THIRD, champion_run=OTHER, asked_run=RUN, asked_at=EARLIER)
+    run, champion = run_row(state=State.DEPLOYING), run_row(OTHER, state=State.SERVED)
+    promotions.give_up(run, row, State.FAILED, failure="alarm", restore=champion, **WHO)
+    row = get_dataset("birds")
+    assert (row.wanted_run, row.active_run, row.asked_run) == (OTHER, THIRD, RUN)
+
+
+def test_whoever_is_cancelled_for_another_must_be_as_read(
+    tables: DynamoDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = dataset_row(wanted_run=OTHER)
+    run, superseded = run_row(state=State.REJECTED), run_row(OTHER, state=State.DEPLOYING)
+    write({OTHER: {"revision": 4}})
+    monkeypatch.setattr(promotions, "get_run", lambda _: superseded)
+    before = stored(tables)
+    with pytest.raises(LostRaceError):
+        promotions.want(run, dataset, **WHO)
+    assert stored(tables) == before
+
+
 def test_whoever_is_wanted_instead_sets_the_dataset_free() -> None:
     row = dataset_row(wanted_run=OTHER, active_run=OTHER, champion_run=THIRD)
     run_row(OTHER, state=State.DEPLOYING)
@@ -633,7 +654,7 @@ def test_what_sagemaker_was_asked() -> None:
     assert promotions.served_runs(dataset_row()) == []
 
 
-def test_moves_that_are_none_are_refused() -> None:
+def test_moves_that_are_none_are_refused(tables: DynamoDb) -> None:
     dataset_row(active_run=RUN)
     run = run_row(state=State.TRAINING)
     for to in (State.DEPLOYING, State.FAILED):
@@ -648,6 +669,7 @@ def test_moves_that_are_none_are_refused() -> None:
             runs.move(run, State.EVALUATING, **WHO, facts={"best_map": number})
     runs.move(run, State.EVALUATING, **WHO, facts={"best_map": 0.5, "training_job": None})
     assert get_run(RUN).best_map == 0.5
+    assert "training_job" not in tables.items(RunRow.Meta.table_name)["birds", RUN]
     assert get_run(RUN).unannounced is None
 
 

@@ -208,8 +208,8 @@ def transition(
         actions.append(RunRow.failure.set(Failure(stage=STAGES[before], reason=failure)))
     if has_ended(to):
         actions += [RunRow.unfinished.remove(), RunRow.cancel.remove(), RunRow.unannounced.set("1")]
-    elif has_ended(before):
-        # What an earlier end left behind; the history keeps it.
+    else:
+        # What an earlier end left behind is undone; the history keeps it.
         actions += [RunRow.unfinished.set("1"), RunRow.failure.remove()]
     return actions
 

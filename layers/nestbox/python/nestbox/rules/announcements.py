@@ -30,9 +30,6 @@ class RunEvent(StrEnum):
     CANCELLED = "cancelled"
 
 
-_EARLY_ENDS = frozenset({RunEvent.BLOCKED, RunEvent.FAILED, RunEvent.CANCELLED})
-
-
 @dataclass(frozen=True)
 class Move:
     """One entry of a run's history."""
@@ -95,23 +92,19 @@ class Announcement:
         return {**asdict(self), "at": timestamps.to_text(self.at)}
 
 
-def announcements(
-    run: str, history: Sequence[Move], announced: int, *, failure: str | None
-) -> list[Announcement]:
+def announcements(run: str, history: Sequence[Move], announced: int) -> list[Announcement]:
     """The ends of a run that nobody has been told of, oldest first.
 
-    ``announced`` is how many moves of the history were there when its ends were last announced; ``failure``
-    is the reason that the run's row gives for its latest end, where it ended before its time.
+    ``announced`` is how many moves of the history were there when its ends were last announced.
     """
     told = []
     for number, move in enumerate(history):
         event = _event_of(move, history[:number])
         if number < announced or event is None:
             continue
-        early = event in _EARLY_ENDS and number == len(history) - 1
         # Why a model serves, and who wanted it to, is said where it was sent on its way.
         cause = history[number - 1] if number and move.after is State.SERVED else move
-        told.append(_announcement(run, number, event, move, cause, failure if early else None))
+        told.append(_announcement(run, number, event, move, cause))
     return told
 
 
@@ -127,9 +120,7 @@ def _event_of(move: Move, earlier: Sequence[Move]) -> RunEvent | None:
     }.get(move.after)
 
 
-def _announcement(
-    run: str, number: int, event: RunEvent, move: Move, cause: Move, failure: str | None
-) -> Announcement:
+def _announcement(run: str, number: int, event: RunEvent, move: Move, cause: Move) -> Announcement:
     dataset = dataset_of_run(run)
     what, advice, command = _words(event, move, run, dataset)
     return Announcement(
@@ -141,7 +132,7 @@ def _announcement(
         at=move.at,
         by=cause.by,
         what=what,
-        why=cause.why if failure is None or failure in cause.why else f"{cause.why}: {failure}",
+        why=cause.why,
         advice=advice,
         command=command,
     )

@@ -12,7 +12,7 @@ from nestbox.gateways.announcing import Announcing
 from nestbox.rows import runs
 from nestbox.rules.announcements import Move, announcements
 from nestbox.states import State
-from nestbox.tables import RunRow, Transition, get_run
+from nestbox.tables import Transition, get_run
 
 
 class Announce:
@@ -33,20 +33,11 @@ class Announce:
             return 0
         if patience and timestamps.from_text(row.updated_at) + patience > self._clock():
             return 0
-        untold = announcements(
-            run,
-            [_move(step) for step in row.history],
-            int(row.announced or 0),
-            failure=_failure(row),
-        )
+        untold = announcements(run, [_move(step) for step in row.history], int(row.announced or 0))
         for announcement in untold:
             self._announcing.publish(announcement)
         runs.mark_announced(row)
         return len(untold)
-
-
-def _failure(row: RunRow) -> str | None:
-    return row.failure.reason if row.failure is not None else None
 
 
 def _move(step: Transition) -> Move:

@@ -8,7 +8,7 @@ from nestbox.events import run_message
 from nestbox.gateways.queues import Queues
 from nestbox.rows import runs
 from nestbox.settings import CancelRunSettings
-from nestbox.states import State, has_ended
+from nestbox.states import State
 from nestbox.steps.endings import end_run
 from nestbox.steps.stopping import Work
 from nestbox.tables import get_run
@@ -37,7 +37,7 @@ class CancelRun:
             # Promoted by hand meanwhile: nobody will read what is still being answered or scored.
             self._work.stop_judging(row, f"run {run} is {row.state} without a verdict")
             stopped = "; it is judged no more"
-        if row.cancel is None or has_ended(runs.state_of(row)):
+        if row.cancel is None:
             return f"nothing to do: {row.state}{stopped}"
         if runs.state_of(row) is State.DEPLOYING:
             # What serves meanwhile is for the step to say that knows the endpoint.
