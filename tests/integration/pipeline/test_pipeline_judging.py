@@ -73,7 +73,7 @@ def test_a_first_run_is_judged_alone(world):
     world.judge.look(run)
     row = get_run(run)
     assert (row.state, row.decision.promote, row.decision.champion_run) == ("DEPLOYING", True, None)
-    assert row.decision.candidate_map == 0.4
+    assert (row.decision.candidate_map, row.operating_thresholds) == (0.4, None)
 
 
 def test_candidate_and_champion_answer_side_by_side(world, champion, candidate):
@@ -173,6 +173,22 @@ def test_a_candidate_whose_answers_fail_ends_the_run_and_stops_the_rest(
     assert said in reason
     assert reason.endswith("last line of its log: 0001.jpg: Bad HTTP status: 400")
     assert transforms(world, candidate)["champion"] == "Stopping"
+    assert get_run(candidate).judging.champion_problem is None
+
+
+def test_a_failure_without_a_log_is_told_without_one(world, champion, candidate):
+    world.judge.look(candidate)
+    job = world.sagemaker.transforms[f"{candidate}-candidate"]
+    job.update(TransformJobStatus="Failed", FailureReason="CapacityError: no instance")
+    world.judge.look(candidate)
+    assert failed(candidate).endswith("CapacityError: no instance")
+    run = world.run_to_judging([0.7], "birds", "datasets/birds/images/newer.jpg")
+    world.judge.look(run)
+    world.end_transforms(run)
+    world.judge.look(run)
+    world.batch.fail(world.evaluation_of(run)["jobId"], reason="Host EC2 terminated")
+    world.judge.look(run)
+    assert failed(run) == "the evaluation job failed: Host EC2 terminated"
 
 
 def test_a_transform_job_that_vanished_ends_the_run(world, champion, candidate):
@@ -286,6 +302,8 @@ def test_a_quota_that_the_candidate_uses_up_delays_the_champion(world, champion,
     world.sagemaker.create_transform_job = one_at_a_time
     world.judge.look(candidate)
     assert transforms(world, candidate) == {"candidate": "InProgress"}
+    assert "waits for the candidate's" in world.judge.look(candidate), "and so at every look"
+    assert get_run(candidate).judging.champion_problem is None
     world.end_transforms(candidate)
     world.judge.look(candidate)
     assert transforms(world, candidate) == {"candidate": "Completed", "champion": "InProgress"}

@@ -119,7 +119,7 @@ class Judge:
         except AwsRefusedError as error:
             return self._fail(row, found, str(error))
         champion = row.judging.champion_run
-        if _standing(row).with_champion and found.champion is None:
+        if _standing(row).with_champion:
             try:
                 self._transform(row, "champion", names.model_name(champion))
             except AwsRefusedError as error:
