@@ -4,8 +4,8 @@
 ``mutants.tsv``: every mutant with what notices it. Nestbox, its tests and the simulator are imported once;
 each mutant is a fork of that process in which one function has other code. It meets the unit tests that name
 its module, twenty seeds of the simulator, and the tests that run through its lines (those first that run
-through most of the module in the least time, for half a minute of CPU time; which they are is measured once),
-until something fails. What the table knows is not tried again.
+through lines of its function which few others meet, for half a minute of CPU time; which they are is measured
+once), until something fails. What the table knows is not tried again.
 """
 
 import argparse
@@ -53,6 +53,9 @@ SECONDS = 30
 ENOUGH = 30
 """CPU time of the tests that a mutant meets at most: what they do not notice, a person has to look at."""
 
+MOST_RELEVANT = 10
+"""Tests that come before the seeds."""
+
 Stage = range | list[str]
 """Seeds to play, or tests to run."""
 
@@ -66,6 +69,8 @@ class Mutant:
     function: str
     change: str
     lines: range = field(compare=False)
+    around: range = field(compare=False)
+    """The lines of its function."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -82,22 +87,24 @@ class _Changes(ast.NodeVisitor):
         self._path: list[str] = []
         self.found: list[Mutant] = []
         self._alike = Counter[tuple[str, str]]()
+        self._around = range(0)
 
     def _at(self, node: ast.stmt | ast.expr, change: str, make: Callable[[], None]) -> None:
         function = ".".join(self._path) or "-"
         self._alike[function, change] += 1
         if self._alike[function, change] > 1:
             change += f" ({self._alike[function, change]})"
-        lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
-        mutant = Mutant(self._module, len(self.found), function, change, lines)
+        mutant = Mutant(self._module, len(self.found), function, change, _lines(node), self._around)
         self.found.append(mutant)
         if mutant.number == self._wanted:
             make()
 
     def _within(self, node: Any) -> None:
+        before, self._around = self._around, _lines(node)
         self._path.append(node.name)
         self.generic_visit(node)
         self._path.pop()
+        self._around = before
 
     visit_FunctionDef = visit_ClassDef = _within  # noqa: N815
 
@@ -160,6 +167,10 @@ class _Changes(ast.NodeVisitor):
         for place, test in enumerate(node.ifs):
             self._at(test, f"without if {_text(test)}", lambda p=place: node.ifs.pop(p))
         self.generic_visit(node)
+
+
+def _lines(node: ast.stmt | ast.expr) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 def _leave_out(node: ast.BoolOp, place: int) -> None:
@@ -334,22 +345,21 @@ def find(mutant: Mutant, *, quick: bool = False) -> str | None:
     by = noticed_by(mutant, first)
     if by is not None or quick:
         return by
-    seconds: dict[str, float] = {}
-    for line in mutant.lines:
-        seconds |= _coverage().get(f"{mutant.module}:{line}", {})
-    thorough = _lines_met(mutant.module)
-    tests = sorted(seconds, key=lambda test: seconds[test] / thorough[test])
-    total = itertools.accumulate(seconds[test] for test in tests)
-    met = [test for test, so_far in zip(tests, total, strict=True) if so_far <= ENOUGH]
-    return noticed_by(mutant, [range(FIRST_SEEDS, SEEDS), met])
+    tests = _by_relevance(mutant)
+    total = itertools.accumulate(seconds for _test, seconds in tests)
+    met = [test for (test, _), so_far in zip(tests, total, strict=True) if so_far <= ENOUGH]
+    return noticed_by(mutant, [met[:MOST_RELEVANT], range(FIRST_SEEDS, SEEDS), met[MOST_RELEVANT:]])
 
 
-@functools.cache
-def _lines_met(module: str) -> Counter[str]:
-    """How many lines of a module each test runs through: what it is about, it runs through whole."""
-    return Counter(
-        test for line, tests in _coverage().items() if line.rpartition(":")[0] == module for test in tests
-    )
+def _by_relevance(mutant: Mutant) -> list[tuple[str, float]]:
+    """The tests that run through a mutant, with their seconds; those first that go where few others go."""
+    met = {line: _coverage().get(f"{mutant.module}:{line}", {}) for line in mutant.around}
+    relevance = Counter[str]()
+    for tests in met.values():
+        for test in tests:
+            relevance[test] += 1 / len(tests)
+    through = {test: seconds for line in mutant.lines for test, seconds in met.get(line, {}).items()}
+    return sorted(through.items(), key=lambda one: (-relevance[one[0]], one[1]))
 
 
 @functools.cache
