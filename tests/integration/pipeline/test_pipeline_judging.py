@@ -281,7 +281,7 @@ def test_a_champion_whose_model_is_gone_neither_blocks_nor_loses(world, champion
     assert get_run(candidate).judging.champion_problem.endswith("Could not find model")
     world.judge.look(candidate)
     told = world.evaluation_of(candidate)["parameters"]
-    assert "champion_run" not in told
+    assert not {"champion_run", "champion_preparation", "champion_answers"} & told.keys()
     assert "Could not find model" in told["note"]
     world.write_evaluation(candidate)
     world.judge.look(candidate)
@@ -382,6 +382,28 @@ def test_a_champion_that_changes_meanwhile_is_judged_again(world, champion, cand
     assert get_run(candidate).decision.champion_run == champion
 
 
+def test_the_scoring_against_a_champion_that_serves_no_more_is_ended(world, champion, candidate):
+    other = world.run_to_end([0.3], "cats")
+    world.judge.look(candidate)
+    world.end_transforms(candidate)
+    world.judge.look(candidate)
+    assert world.evaluation_of(candidate)["status"] == "SUBMITTED"
+    make_champion(other)
+    world.judge.look(candidate)
+    [scoring] = world.jobs_of(candidate, "evaluate")
+    assert scoring["status"] == "FAILED"
+    assert get_run(candidate).state == State.EVALUATING
+
+
+def test_a_job_that_is_in_no_list_yet_is_known_by_its_id(world, champion, candidate, monkeypatch):
+    world.judge.look(candidate)
+    world.end_transforms(candidate)
+    world.judge.look(candidate)
+    monkeypatch.setattr(world.batch, "list_jobs", lambda **_request: {"jobSummaryList": []})
+    assert world.judge.look(candidate) == "the models are being judged"
+    assert len(world.jobs_of(candidate, "evaluate")) == 1
+
+
 def test_a_champion_that_changes_at_the_last_moment_is_not_replaced_unbeaten(world, champion, candidate):
     world.judge.look(candidate)
     world.end_transforms(candidate)
@@ -404,7 +426,7 @@ def test_a_run_whose_champion_never_stays_ends(world, champion, candidate):
         make_champion(f"birds-20261124224000-000{turn}")
         world.judge.look(candidate)
     make_champion(champion)
-    world.judge.look(candidate)
+    assert world.judge.look(candidate).startswith("FAILED")
     assert failed(candidate) == "the champion changed 9 times meanwhile"
     assert set(transforms(world, candidate).values()) == {"Stopping"}
 

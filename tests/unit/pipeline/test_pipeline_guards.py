@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from nestbox import names, timestamps
@@ -19,7 +20,10 @@ from nestbox.rows import epochs as rows_of_epochs
 from nestbox.rules.arming import Arming
 from nestbox.rules.deploying import Asked
 from nestbox.rules.epochs import Epoch
+from nestbox.rules.strays import Stray
+from nestbox.settings import IntakeSettings
 from nestbox.states import State
+from nestbox.steps.intake import Intake
 from nestbox.tables import (
     REJECTED_ROW,
     DatasetRow,
@@ -689,3 +693,11 @@ def test_epochs_are_written_once() -> None:
     changed = [epochs[0], Epoch(1, NOW, validation_map=0.75)]
     assert rows_of_epochs.upsert(RUN, changed, epochs_of(RUN)) == 1
     assert [rows_of_epochs.from_row(row) for row in epochs_of(RUN)] == changed
+
+
+def test_uploads_that_belong_nowhere_are_told_of_once() -> None:
+    intake = Intake(IntakeSettings("queue", 60), Mock(), lambda: NOW)
+    strays = [Stray("stray", f"datasets/{name}/", "m", "h") for name in ("A B", "C D")]
+    assert intake.reject(strays[:1]) == strays[:1]
+    assert intake.reject(strays) == strays[1:]
+    assert intake.reject(strays) == []

@@ -10,10 +10,8 @@ _LONGEST_NOTE = 500
 
 
 def find_judging_jobs(row: RunRow, transforms: Transforms, jobs: BatchJobs) -> JudgingJobs:
-    """The jobs of the round that the row tells of; those that were never asked for are None."""
+    """The jobs of the round that the row tells of (there must be one); those never asked for are None."""
     judging = row.judging
-    if judging is None:
-        return JudgingJobs()
     round_ = int(judging.round)
     known = jobs.describe([judging.evaluate_job_id]) if judging.evaluate_job_id else {}
     return JudgingJobs(
