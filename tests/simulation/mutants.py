@@ -180,6 +180,8 @@ def _leave_out(node: ast.BoolOp, place: int) -> None:
 
 
 def _is_wording(node: ast.AST) -> bool:
+    if isinstance(node, ast.IfExp):
+        return _is_wording(node.body) and _is_wording(node.orelse)
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 

@@ -204,6 +204,72 @@ def test_a_rollback_calls_off_what_is_on_its_way_in(world, served):
     assert [reign.run for reign in get_dataset("birds").champions] == [served]
 
 
+def test_promoting_the_champion_calls_off_what_is_on_its_way_in(world, served):
+    better = deploying(world)
+    assert world.operate.promote(served, ANNA).changed
+    assert get_run(better).state == State.CANCELLED
+    settle(world)
+    check_whole(world)
+    assert serving(world) == served
+
+
+def test_a_rollback_away_from_the_champion_goes_to_the_one_before_whatever_is_coming(world, served):
+    second = world.run_to_end([0.55], "birds", *photos(20))
+    better = deploying(world)
+    done = world.operate.rollback("birds", BEN, leave=second)
+    assert (done.changed, done.run) == (True, served)
+    assert get_run(better).state == State.CANCELLED
+    settle(world)
+    assert serving(world) == served
+
+
+def test_a_rollback_to_what_is_promoted_already_is_under_way(world, served):
+    second = world.run_to_end([0.55], "birds", *photos(20))
+    world.operate.promote(served, ANNA)
+    done = world.operate.rollback("birds", BEN, leave=second)
+    assert (done.changed, done.run, done.told) == (False, served, f"{served} is being put back already")
+    assert states(served).count("DEPLOYING") == 2
+
+
+def test_a_rollback_while_the_champion_is_put_back_goes_to_the_one_before(world, served):
+    second = world.run_to_end([0.55], "birds", *photos(20))
+    better = deploying(world)
+    world.sagemaker.settle_endpoint(ENDPOINT)
+    world.operate.cancel(better, BEN)
+    world.pump()
+    assert get_dataset("birds").wanted_run == second
+    done = world.operate.rollback("birds", BEN)
+    assert (done.changed, done.run) == (True, served)
+    settle(world)
+    check_whole(world)
+    assert serving(world) == served
+
+
+def test_a_champion_that_is_put_back_is_not_cancelled(world, served):
+    better = deploying(world)
+    world.sagemaker.settle_endpoint(ENDPOINT)
+    world.operate.cancel(better, BEN)
+    world.pump()
+    with pytest.raises(ActionRefusedError, match="is the champion that is being put back") as caught:
+        world.operate.cancel(served, BEN)
+    assert caught.value.code == "is_champion"
+    assert get_run(served).cancel is None
+
+
+def test_what_is_pinned_is_said(world):
+    world.upload(*photos(0))
+    told = [world.operate.pin("birds", pinned, ANNA).told for pinned in (True, True, False, False)]
+    assert told == [
+        "birds is pinned",
+        "birds is pinned already",
+        "birds is not pinned",
+        "birds is not pinned already",
+    ]
+    champion = world.run_to_end([0.5])
+    told = [world.operate.pin("birds", pinned, ANNA).told for pinned in (True, False)]
+    assert told == [f"birds is pinned to {champion}", "birds is not pinned"]
+
+
 def test_a_late_request_cannot_move_an_endpoint_that_is_declared_served(world, served):
     """A function that hangs between its note and UpdateEndpoint, and is overtaken by a rollback."""
     better = world.run_to_training("birds", *photos(30))

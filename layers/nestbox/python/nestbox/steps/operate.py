@@ -112,9 +112,7 @@ class Operate:
             return Done(name, dataset.champion_run, False, told)
         back_from = coming if coming is not None and leave in (None, coming) else dataset.champion_run
         target = (
-            dataset.champion_run
-            if back_from is not None and back_from == coming
-            else champion_before(promotions.served_runs(dataset))
+            dataset.champion_run if back_from == coming else champion_before(promotions.served_runs(dataset))
         )
         if target is None or back_from is None:
             raise ActionRefusedError("nothing_to_roll_back_to", *_no_way_back(dataset, coming))
@@ -151,7 +149,7 @@ class Operate:
             raise ActionRefusedError(
                 "run_ended", f"Run {run} has ended {state}.", "Only a run that goes on can be cancelled."
             )
-        if state is State.DEPLOYING and dataset.champion_run == run:
+        if dataset.champion_run == run:
             raise ActionRefusedError(
                 "is_champion",
                 f"Run {run} is the champion that is being put back.",
