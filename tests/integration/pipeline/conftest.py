@@ -566,9 +566,9 @@ class World:
             UPLOADS,
             self.audit_minutes,
         )
-        overdue = OverdueRuns(reconcile, work, Endpoints(self.sagemaker), self.queues, self.clock)
+        self.overdue = OverdueRuns(reconcile, work, Endpoints(self.sagemaker), self.queues, self.clock)
         uploads = Uploads(self.s3, UPLOADS)
-        self.reconcile = Reconcile(reconcile, uploads, self.queues, overdue, self.announce, self.clock)
+        self.reconcile = Reconcile(reconcile, uploads, self.queues, self.overdue, self.announce, self.clock)
 
     # -- people
 

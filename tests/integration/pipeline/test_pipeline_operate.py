@@ -71,6 +71,7 @@ def rejected(world, served):
 def test_the_story_of_a_dataset_reads_like_a_logbook(world, served, rejected):
     done = world.operate.promote(rejected, ANNA)
     assert (done.changed, done.run) == (True, rejected)
+    assert done.told == f"{rejected} is being deployed instead of {served}"
     settle(world)
     check_whole(world)
     assert serving(world) == rejected
@@ -161,7 +162,8 @@ def test_a_promotion_while_another_run_is_on_its_way_in(world, served, rejected,
     better = deploying(world)
     if rests_first:
         world.sagemaker.settle_endpoint(ENDPOINT)
-    world.operate.promote(rejected, ANNA)
+    done = world.operate.promote(rejected, ANNA)
+    assert done.told == f"{rejected} is being deployed instead of {better}"
     assert get_run(better).state == State.CANCELLED
     assert get_dataset("birds").active_run is None
     settle(world)
@@ -342,6 +344,16 @@ def test_a_run_that_is_promoted_while_it_is_judged_is_judged_no_more(world, serv
     assert serving(world) == run
     assert "judged no more" in world.cancel_run.look(run), "twice does no harm"
     assert not world.operate.promote(run, ANNA).changed
+
+
+def test_a_promotion_asks_by_itself_for_the_judging_to_be_stopped(world, served):
+    run = world.run_to_judging([0.1], "birds", *photos(50))
+    world.judge.look(run)
+    world.queues.lose_all()
+    world.operate.promote(run, ANNA)
+    settle(world)
+    going = [job for name, job in world.sagemaker.transforms.items() if name.startswith(run)]
+    assert [job["TransformJobStatus"] for job in going] == ["Stopping"] * 2
 
 
 def test_the_scoring_of_a_run_that_is_promoted_is_stopped(world, served):

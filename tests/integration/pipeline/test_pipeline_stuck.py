@@ -5,6 +5,7 @@ from botocore.exceptions import ClientError
 from nestbox.errors import LostRaceError
 from nestbox.rows import runs
 from nestbox.states import State
+from nestbox.steps.operate import Operator
 from nestbox.tables import DatasetRow, RunRow, get_dataset, get_run
 
 from benchmarks.runs.reading import reads_counted
@@ -114,6 +115,28 @@ def test_a_run_that_nobody_judges_ends(world):
     row = get_run(run)
     assert (row.state, row.failure.stage) == ("FAILED", "evaluation")
     assert "nestbox redrive" in row.failure.reason
+
+
+def test_what_has_moved_on_since_it_was_found_overdue_is_not_ended(started):
+    world, run = started
+    assert not world.overdue.end(run)
+    world.finish_preparation(run)
+    world.start_training.look(run)
+    world.operate.cancel(run, Operator("anna", "a mistake"))
+    world.pump()
+    world.clock.advance(9 * HOUR)
+    assert not world.overdue.end(run)
+    assert get_run(run).state == "CANCELLED"
+    assert len(get_run(run).history) == 3
+
+
+def test_a_training_that_never_ends_is_stopped_whatever_the_endpoint_does(world):
+    world.run_to_end([0.5])
+    run = world.run_to_training("birds", "datasets/birds/images/new.jpg")
+    world.sagemaker.endpoints["nestbox-birds"]["EndpointStatus"] = "Updating"
+    world.clock.advance(3 * HOUR)
+    assert world.reconcile.look().stuck == 1
+    assert (get_run(run).state, get_run(run).failure.stage) == ("FAILED", "training")
 
 
 class TestDeploying:

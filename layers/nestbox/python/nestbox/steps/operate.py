@@ -17,7 +17,7 @@ from nestbox.rows import datasets, promotions, runs
 from nestbox.rules.champions import champion_before
 from nestbox.settings import OperateSettings
 from nestbox.states import State, has_ended
-from nestbox.tables import DatasetRow, RunRow, Wish, get_dataset, get_run
+from nestbox.tables import DatasetRow, Wish, get_dataset, get_run
 
 _TRIES = 5
 
@@ -85,7 +85,7 @@ class Operate:
         row = get_run(run)
         state = runs.state_of(row)
         if state is State.DEPLOYING:
-            self._look_at_promoted(row)
+            self._look_at_promoted(run)
             return Done(row.dataset, run, False, f"{run} is being deployed already")
         if state is State.SERVED and dataset.champion_run == run and dataset.wanted_run is None:
             return Done(row.dataset, run, False, f"{run} serves already")
@@ -96,7 +96,7 @@ class Operate:
                 "Wait until it is trained." if not has_ended(state) else "Promote a run that was trained.",
             )
         promotions.want(row, dataset, by=operator.by, why=operator.why, now=self._clock())
-        self._look_at_promoted(row)
+        self._look_at_promoted(run)
         return Done(row.dataset, run, True, f"{run} is being deployed{_instead(dataset)}")
 
     def _rollback(self, name: str, operator: Operator, leave: str | None) -> Done:
@@ -158,10 +158,7 @@ class Operate:
         changed = row.cancel is None
         if changed:
             runs.ask_to_cancel(row, self._wish(operator))
-        if state is State.DEPLOYING:
-            self._look_at_endpoint(run)
-        else:
-            self._queues.send(self._settings.cancel_queue_url, run_message(run))
+        self._queues.send(self._settings.cancel_queue_url, run_message(run))
         return Done(row.dataset, run, changed, f"{run} is being cancelled")
 
     def _start(self, name: str, operator: Operator, snapshot_run: str | None) -> Done:
@@ -207,11 +204,10 @@ class Operate:
     def _wish(self, operator: Operator) -> Wish:
         return Wish(at=timestamps.to_text(self._clock()), by=operator.by, why=operator.why)
 
-    def _look_at_promoted(self, row: RunRow) -> None:
-        self._look_at_endpoint(row.run)
-        if row.judging is not None and row.decision is None:
-            # The jobs that judge it are still at work.
-            self._queues.send(self._settings.cancel_queue_url, run_message(row.run))
+    def _look_at_promoted(self, run: str) -> None:
+        self._look_at_endpoint(run)
+        # The jobs that judge it may still be at work.
+        self._queues.send(self._settings.cancel_queue_url, run_message(run))
 
     def _look_at_endpoint(self, run: str) -> None:
         self._queues.send(self._settings.endpoint_queue_url, run_message(run, follow=True))
