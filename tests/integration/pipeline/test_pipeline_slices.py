@@ -348,3 +348,13 @@ def test_batch_that_cannot_be_reached_is_asked_again(world, monkeypatch):
         with pytest.raises(ClientError):
             world.start_training.look(run)
     assert get_run(run).state == "PREPARING"
+
+
+def test_each_of_its_jobs_may_take_its_time(world):
+    run = start(world)
+    world.clock.advance(3 * 3600)
+    assert world.reconcile.look().stuck == 0
+    assert get_run(run).state == "PREPARING"
+    world.clock.advance(2 * 3600)
+    assert world.reconcile.look().stuck == 1
+    assert get_run(run).state == "FAILED"

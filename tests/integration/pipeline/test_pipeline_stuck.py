@@ -180,6 +180,31 @@ def test_a_batch_job_that_batch_has_forgotten_is_submitted_again(started):
     assert get_run(run).prepare_job_id == job["jobId"]
 
 
+def test_a_batch_job_that_is_in_no_list_yet_is_known_by_its_id(started, monkeypatch):
+    world, run = started
+    monkeypatch.setattr(world.batch, "list_jobs", lambda **_request: {"jobSummaryList": []})
+    assert world.start_training.look(run) == "the data is being prepared"
+    assert len(world.jobs_of(run)) == 1
+
+
+def test_a_run_that_only_a_lagging_index_calls_unfinished_is_left_alone(world, monkeypatch):
+    run = world.run_to_end([0.5])
+    world.announce.look(run)
+    world.queues.lose_all()
+    monkeypatch.setattr(RunRow.unfinished_index, "query", lambda _key: [get_run(run)])
+    done = world.reconcile.look()
+    assert (done.runs, done.troubles) == (0, [])
+    assert world.pump() == []
+
+
+def test_a_run_that_a_lagging_index_does_not_show_yet_keeps_its_dataset(started, monkeypatch):
+    world, run = started
+    world.upload("datasets/birds/b.jpg")
+    monkeypatch.setattr(RunRow.unfinished_index, "query", lambda _key: [])
+    assert world.reconcile.look().datasets == 0
+    assert get_dataset("birds").active_run == run
+
+
 def test_a_training_job_that_is_gone_ends_the_run(world):
     run = world.run_to_training()
     world.sagemaker.trainings.clear()

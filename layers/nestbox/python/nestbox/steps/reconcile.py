@@ -108,7 +108,7 @@ class Reconcile:
         queue_url = self._queue_of.get(runs.state_of(row))
         if queue_url is None:
             return
-        if row.cancel is not None and row.state != State.DEPLOYING:
+        if row.cancel is not None:
             queue_url = self._cancel_queue_url
         if self._overdue.is_overdue(row):
             done.stuck += 1
