@@ -80,6 +80,46 @@ def test_a_follow_look_goes_on_only_while_the_run_trains(world):
     assert get_run(run).state == "EVALUATING"
 
 
+def waiting_records(world):
+    return [one for one in world.queues.waiting if one[1] == "record"]
+
+
+def test_a_look_that_is_not_asked_to_follow_leaves_no_message(world):
+    run = world.run_to_training()
+    for prepare in (lambda: None, lambda: world.end_training(run)):
+        # Trained, but its log is not there: the second time round.
+        prepare()
+        world.queues.lose_all()
+        world.record_run.look(run)
+        assert waiting_records(world) == []
+        world.record_run.look(run, follow=True)
+        assert len(waiting_records(world)) == 1
+    assert get_run(run).state == "TRAINING"
+
+
+def test_of_the_log_of_a_job_that_goes_on_only_what_is_new_is_read(world, monkeypatch):
+    run = world.run_to_training()
+    since = []
+    read = world.record_run._logs.training_lines
+
+    def note(job, begin):
+        since.append(begin)
+        return read(job, begin)
+
+    monkeypatch.setattr(world.record_run._logs, "training_lines", note)
+    for epoch, score in enumerate([0.1, 0.2, 0.3, None]):
+        world.record_run.look(run)
+        world.log_epochs(run, [score], first=epoch)
+    world.record_run.look(run)
+    world.record_run.look(run)
+    # From the last epoch but one that is all there; what has no score yet may still get one.
+    ends = [timestamps.from_text(row.at) for row in epochs_of(run)]
+    assert since == [None, None, None, ends[0], ends[1], ends[1]]
+    world.end_training(run)
+    world.record_run.look(run)
+    assert since[-1] is None, "once more all of it at the end"
+
+
 def test_every_message_twice_changes_nothing(world):
     deliver = world.deliver
 

@@ -54,14 +54,14 @@ class TrainingLog:
     finished: bool
 
 
-def read_log(lines: Iterable[LogLine], ends_before: Mapping[int, datetime] | None = None) -> TrainingLog:
+def read_log(lines: Iterable[LogLine]) -> TrainingLog:
     """The epochs in the lines of a log, in the order written.
 
-    ``ends_before`` says when epochs ended whose lines were read before (reading may begin in the middle).
+    Reading may begin in the middle, best with the last line of an epoch: the next one's time counts from it.
     An epoch that was trained twice, as after an interruption of spot capacity, counts as the last time.
     """
     epochs: dict[int, Epoch] = {}
-    ends: dict[int, datetime] = dict(ends_before or {})
+    ends: dict[int, datetime] = {}
     current = 0
     finished = False
     for line in lines:

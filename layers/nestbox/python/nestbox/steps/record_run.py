@@ -69,26 +69,22 @@ class RecordRun:
                 self._look_again(run, min(_LAG_LOOK_SECONDS, self._settings.follow_seconds))
             return "trained, but the log is not all there yet"
         if isinstance(decision, NotTrained):
-            if job is None:
-                # Where SageMaker is only slow to tell of it, it must not go on for a run that has ended.
-                self._trainings.stop(names.training_job_name(run))
+            # Where SageMaker is only slow to tell of it, it must not go on for a run that has ended.
+            self._trainings.stop(names.training_job_name(run))
             return self._end(row, decision)
         return self._finish(row, decision)
 
     def _stop(self, run: str) -> str:
         """A step that was overtaken by the cancelling may have started the training job after it."""
-        job = self._trainings.describe(names.training_job_name(run))
-        if job is None or job.status != "InProgress":
-            return f"nothing to do: {State.CANCELLED}"
         self._trainings.stop(names.training_job_name(run))
-        return "the training job of a cancelled run is being stopped"
+        return f"nothing to do: {State.CANCELLED}; its training job is stopped, if there is one"
 
     def _record_epochs(self, run: str, job: TrainingJob | None) -> TrainingLog:
         recorded = epochs_of(run)
         # While it goes on, only what is new is read; at the end all of it, once.
         settled = _last_settled(recorded) if job is not None and job.status == "InProgress" else None
         lines = self._logs.training_lines(names.training_job_name(run), settled.at if settled else None)
-        log = read_log(lines, {settled.epoch: settled.at} if settled else None)
+        log = read_log(lines)
         if settled is not None:
             # Of the epoch at the seam only the last lines were read.
             log = replace(log, epochs=tuple(e for e in log.epochs if e.epoch > settled.epoch))
