@@ -5,11 +5,12 @@ import json
 from datetime import timedelta
 
 import pytest
-from nestbox import timestamps
-from nestbox.errors import LostRaceError
+from nestbox import bucket_layout, timestamps
+from nestbox.errors import BadArtifactError, LostRaceError
 from nestbox.rows import runs
 from nestbox.settings import DetectorKind
 from nestbox.states import State
+from nestbox.steps.operate import Operator
 from nestbox.tables import REJECTED_ROW, RunRow, epochs_of, find_dataset, get_dataset, get_run
 from pynamodb.exceptions import UpdateError
 
@@ -269,8 +270,55 @@ def test_the_same_data_again_is_no_run(world):
     outcomes = world.pump(62)
     assert any("nothing changed" in one for one in outcomes)
     assert [one.run for one in world.runs()] == [run]
-    assert get_dataset("birds").first_pending_at is None
+    row = get_dataset("birds")
+    assert (row.first_pending_at, row.defects) == (None, None)
     assert world.reconcile.look().datasets == 0
+
+
+def test_a_look_before_the_message_is_due_changes_nothing(world):
+    world.upload(*PHOTOS)
+    before = world.writes_to("birds")
+    assert world.start_run.look("birds") == "a later settle message is under way"
+    assert world.writes_to("birds") == before
+
+
+def test_two_looks_at_once_start_one_run(world, monkeypatch):
+    world.upload(*PHOTOS)
+    world.clock.advance(62)
+    put = world.start_run._artifacts.put_new
+
+    def put_while_another_look_comes(key, content):
+        monkeypatch.setattr(world.start_run._artifacts, "put_new", put)
+        # Intake writes as well, so that the row stands as it did before the first look took its message off.
+        world.upload("datasets/birds/images/late.jpg")
+        world.clock.advance(62)
+        assert "started" in world.start_run.look("birds")
+        put(key, content)
+
+    monkeypatch.setattr(world.start_run._artifacts, "put_new", put_while_another_look_comes)
+    with pytest.raises(LostRaceError, match="has started meanwhile"):
+        world.start_run.look("birds")
+    [run] = world.runs()
+    assert get_dataset("birds").active_run == run.run
+
+
+def test_a_snapshot_that_is_gone_is_told_as_such(world):
+    run = world.run_to_end([0.5])
+    world.s3.delete_object(Bucket="artifacts", Key=bucket_layout.snapshot_key(run))
+    world.upload("datasets/birds/images/new.jpg")
+    world.clock.advance(62)
+    with pytest.raises(BadArtifactError, match=f"the snapshot of run {run} is gone"):
+        world.start_run.look("birds")
+
+
+def test_a_run_that_is_to_be_cancelled_is_not_trained(world):
+    world.upload(*PHOTOS)
+    world.pump(62)
+    run = get_dataset("birds").active_run
+    world.operate.cancel(run, Operator("anna", "a mistake"))
+    world.finish_preparation(run)
+    assert world.start_training.look(run) == "to be cancelled"
+    assert world.sagemaker.trainings == {}
 
 
 def test_replaced_bytes_and_removed_objects_are_changes(world):

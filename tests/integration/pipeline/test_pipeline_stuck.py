@@ -2,6 +2,7 @@
 
 import pytest
 from botocore.exceptions import ClientError
+from nestbox import timestamps
 from nestbox.errors import LostRaceError
 from nestbox.rows import runs
 from nestbox.states import State
@@ -267,6 +268,31 @@ def test_uploads_that_no_event_told_of_are_found(audited):
     assert get_dataset("birds").active_run is None, "they may still be coming in"
     first = fail_run(audited)
     assert int(get_run(first).snapshot_objects) == 2
+
+
+def test_an_audit_notes_when_the_newest_upload_came(audited):
+    audited.upload("datasets/birds/a.jpg", "datasets/birds/b.jpg", tell=False)
+    audited.start_run.audit("birds")
+    listed = audited.s3.list_objects_v2(Bucket="uploads")["Contents"]
+    newest = max(one["LastModified"] for one in listed)
+    assert get_dataset("birds").last_upload_at == timestamps.to_text(newest)
+    assert audited.start_run.audit("birds") == "to be settled anyway"
+    fail_run(audited)
+    for one in listed:
+        versions = audited.s3.list_object_versions(Bucket="uploads", Prefix=one["Key"])["Versions"]
+        for version in versions:
+            audited.s3.delete_object(Bucket="uploads", Key=one["Key"], VersionId=version["VersionId"])
+    before = timestamps.to_text(audited.clock())
+    audited.start_run.audit("birds")
+    # Of what is gone for good no time is known.
+    assert get_dataset("birds").last_upload_at >= before
+
+
+def test_an_audit_leaves_uploads_to_their_quiet_period(audited):
+    audited.upload("datasets/birds/a.jpg", "datasets/birds/b.jpg")
+    before = audited.writes_to("birds")
+    assert audited.start_run.audit("birds") == "to be settled anyway"
+    assert audited.writes_to("birds") == before
 
 
 def test_uploads_during_a_run_that_no_event_told_of_are_found_after_it(audited):

@@ -59,8 +59,6 @@ class StartRun:
         """Look whether a dataset's uploads are to become a run; returns what was done."""
         row = get_dataset(dataset)
         standing = datasets.standing_of(row)
-        if standing.first_pending_at is None and not standing.start_asked:
-            return "nothing is pending"
         if standing.active_run is not None:
             return f"pending until {standing.active_run} ends"
         if row.start_asked is not None:
