@@ -12,7 +12,7 @@ from nestbox.rules.endpoint_alarms import alarm_names
 from nestbox.settings import EndpointType
 from nestbox.states import State
 from nestbox.steps.operate import Operator
-from nestbox.tables import get_dataset, get_run
+from nestbox.tables import RunRow, get_dataset, get_run
 
 ANNA = Operator("anna", "the customer needs it")
 BEN = Operator("ben", "it misses every wren")
@@ -52,6 +52,9 @@ def check_whole(world):
     assert not [row.run for row in world.runs() if row.unfinished]
     assert serving(world) == dataset.champion_run
     assert dataset.champion_run in world.sagemaker.configs
+
+
+PHOTOS_OF_SERVED = [f"datasets/birds/images/{number}.jpg" for number in range(3)]
 
 
 @pytest.fixture
@@ -655,6 +658,30 @@ def test_a_wish_that_cannot_be_met_is_told_and_dropped(world, served):
     dataset = get_dataset("birds")
     assert (dataset.start_asked, dataset.pending, dataset.active_run) == (None, None, None)
     assert dataset.defects[0].code == "snapshot-gone"
+
+
+def test_nothing_is_started_where_nothing_is_uploaded(world, served):
+    for key in PHOTOS_OF_SERVED:
+        world.s3.delete_object(Bucket="uploads", Key=key)
+    world.operate.start("birds", ANNA)
+    world.pump()
+    row = get_dataset("birds")
+    assert (row.start_asked, row.active_run, [one.code for one in row.defects]) == (None, None, ["no-images"])
+    assert [run.run for run in world.runs()] == [served]
+
+
+def test_a_preparation_that_an_overtaken_step_submitted_is_ended(world):
+    world.upload(*photos(0))
+    world.pump(62)
+    run = get_dataset("birds").active_run
+    # It was cut off before it noted the job, and before the job was there.
+    world.batch.jobs.clear()
+    get_run(run).update(actions=[RunRow.prepare_job_id.remove()])
+    world.operate.cancel(run, ANNA)
+    world.pump()
+    late = world.batch.submit_job(jobName=f"{run}-prepare", jobQueue="queue", jobDefinition="definition")
+    assert world.start_training.look(run) == "nothing to do: CANCELLED"
+    assert world.batch.jobs[late["jobId"]]["status"] == "FAILED"
 
 
 def test_reconcile_starts_a_run_whose_message_is_lost(world, served):
