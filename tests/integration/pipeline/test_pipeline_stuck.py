@@ -172,6 +172,17 @@ class TestDeploying:
         assert get_run(run).state == "SERVED"
 
 
+def test_a_run_that_is_on_its_way_in_though_nobody_wants_it_ends(world):
+    """As after a table was restored, or edited by hand."""
+    champion = world.run_to_end([0.5])
+    run = world.run_to_judging([0.6], "birds", "datasets/birds/images/new.jpg")
+    world.judge_run(run)
+    get_dataset("birds").update(actions=[DatasetRow.wanted_run.remove()])
+    assert "no longer wanted" in world.update_endpoint.look(run)
+    assert get_run(run).state == "CANCELLED"
+    assert world.sagemaker.endpoints["nestbox-birds"]["EndpointConfigName"] == champion
+
+
 def test_a_batch_job_that_batch_has_forgotten_is_submitted_again(started):
     world, run = started
     world.batch.jobs.clear()
