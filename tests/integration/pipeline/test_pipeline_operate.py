@@ -598,6 +598,22 @@ def test_cancelling_the_first_deployment_takes_its_endpoint_away(world):
     assert (dataset.champion_run, dataset.wanted_run, dataset.active_run) == (None, None, None)
 
 
+def test_a_first_deployment_that_may_have_been_asked_for_is_cancelled_later(world):
+    run = world.run_to_judging([0.5])
+    world.judge_run(run)
+    with pytest.MonkeyPatch.context() as hanging:
+        hanging.setattr(world.sagemaker, "create_endpoint", Mock(side_effect=TimeoutError))
+        with pytest.raises(TimeoutError):
+            world.update_endpoint.look(run)
+    world.operate.cancel(run, ANNA)
+    assert world.update_endpoint.look(run) == "to be cancelled once the endpoint has come to rest"
+    assert get_run(run).state == State.DEPLOYING
+    world.clock.advance(ASKING_LIVES.total_seconds())
+    world.update_endpoint.look(run)
+    assert get_run(run).state == State.CANCELLED
+    assert world.sagemaker.endpoints == {}
+
+
 def test_start_now_does_not_wait_and_asks_for_no_change(world, served):
     assert world.operate.start("birds", ANNA).changed
     world.operate.start("birds", ANNA)
