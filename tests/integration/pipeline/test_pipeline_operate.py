@@ -785,8 +785,26 @@ def test_an_endpoint_that_somebody_changed_is_put_back(world, served, rejected):
     world.sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName="by-hand")
     world.sagemaker.settle_endpoint(ENDPOINT)
     world.update_endpoint.look_at_dataset("birds")
+    assert get_run(served).history[-1].why.startswith("the endpoint serves by-hand, though")
     settle(world)
     check_whole(world)
+
+
+def test_a_look_that_is_not_asked_to_follow_leaves_no_message(world, served):
+    better = deploying(world)
+    world.queues.lose_all()
+    assert world.update_endpoint.look(better) == "the endpoint is Updating"
+    assert world.queues.waiting == []
+    world.update_endpoint.look(better, follow=True)
+    assert len(world.queues.waiting) == 1
+
+
+def test_a_former_champion_whose_row_is_gone_stops_nobody(world, served):
+    second = world.run_to_end([0.55], "birds", *photos(20))
+    get_run(served).delete()
+    third = world.run_to_end([0.6], "birds", *photos(30))
+    assert [get_run(run).state for run in (second, third)] == ["SERVED", "SERVED"]
+    assert serving(world) == third
 
 
 def test_an_update_that_aws_refuses_leaves_the_champion_alone(world, served, rejected):

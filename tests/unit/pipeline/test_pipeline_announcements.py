@@ -64,6 +64,10 @@ def test_a_failure_names_its_stage_and_says_that_nothing_is_lost(before: State, 
     assert "no upload is lost" in told.advice
 
 
+def test_a_run_that_fails_as_it_starts_is_told_too() -> None:
+    assert one(State.FAILED).what == "birds: a run failed (start)"
+
+
 def test_a_run_that_serves_again_was_rolled_back_to() -> None:
     moves = history(*WAYS[State.SERVED], State.SERVED, State.DEPLOYING, State.SERVED)
     first, again = announcements(RUN, moves, 0)

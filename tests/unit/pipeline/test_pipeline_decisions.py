@@ -48,6 +48,13 @@ def with_training(**training):
     return summary(config={"training": training, "gate": {}})
 
 
+def test_only_the_built_in_base_networks_need_large_images():
+    small = hyperparameters(OURS, "nestbox-small", 0, with_training(image_shape=128))
+    assert small["image_shape"] == "128"
+    with pytest.raises(UntrainableError, match="takes at least 300 pixels"):
+        hyperparameters(OURS, "resnet-50", 0, with_training(image_shape=128))
+
+
 def test_our_detector_is_told_only_what_it_cannot_know():
     assert hyperparameters(OURS, "nestbox-small", 0, summary()) == {
         "base_network": "nestbox-small",

@@ -101,6 +101,14 @@ def test_deployments_that_failed(endpoint, remove):
     assert "unhealthy" in decision.reason
 
 
+def test_a_rolled_back_update_tells_what_serves_now():
+    def told(status):
+        return decide_deploying(Endpoint(status, "old", "unhealthy"), "new", asked=NEW_TAKEN, now=NOW).reason
+
+    assert told("InService") == "the update was rolled back, old goes on serving: unhealthy"
+    assert told("OutOfService") == "the update was rolled back, OutOfService: unhealthy"
+
+
 def test_baking_counts_from_when_the_endpoint_came_to_rest():
     endpoint = Endpoint("InService", "new", changed_at=NOW)
     assert bake_seconds_left(endpoint, 300, NOW + timedelta(seconds=60)) == 240

@@ -135,3 +135,6 @@ def test_the_time_of_an_epoch_is_unknown_without_both_its_ends():
     assert [epoch.seconds for epoch in read_log(lines(one, zero)).epochs] == [None, None]
     going = lines("#throughput_metric: host=algo-1, train throughput=9 records/second")
     assert read_log(going).epochs[0].seconds is None
+    begun = "#quality_metric: host=algo-1, epoch=1, batch=1 train cross_entropy <loss>=(2.5)"
+    throughput = "#throughput_metric: host=algo-1, train throughput=9 records/second"
+    assert [epoch.seconds for epoch in read_log(lines(zero, begun, throughput)).epochs] == [None, None]

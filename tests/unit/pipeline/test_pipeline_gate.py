@@ -162,6 +162,12 @@ def test_stricter_limits_promote_nothing_more(candidate, champion, classes, allo
         assert judge(measured, champion=CHAMPION, limits=allowed, pinned=False).promote
 
 
+@pytest.mark.parametrize(("boxes", "promoted"), [(ENOUGH_BOXES - 1, True), (ENOUGH_BOXES, False)])
+def test_a_class_that_cannot_be_scored_counts_from_enough_boxes_on(boxes, promoted):
+    measured = Scores("test", 60, 0, 0.7, 0.1, (ClassScore("wren", boxes, None, 0.5),))
+    assert judge(measured, champion=CHAMPION, limits=Limits(), pinned=False).promote is promoted
+
+
 def test_limits_come_from_the_configuration():
     assert Limits.from_config({}) == Limits(0.0, 0.0, 0.3)
     assert Limits.from_config({"min_map": 1, "max_class_drop": 0.5}) == Limits(1.0, 0.0, 0.5)

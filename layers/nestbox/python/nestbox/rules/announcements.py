@@ -170,7 +170,7 @@ def _words(event: RunEvent, move: Move, run: str, dataset: str) -> tuple[str, st
             "what was serving goes on serving, and the next upload starts a run. What this one had done:",
             f"nestbox run {run}",
         )
-    stage = STAGES.get(move.before, "start") if move.before else "start"
+    stage = STAGES[move.before] if move.before else "start"
     return f"{dataset}: a run failed ({stage})", _after_failure(move.before, dataset), f"nestbox run {run}"
 
 

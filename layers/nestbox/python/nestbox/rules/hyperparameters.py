@@ -17,7 +17,6 @@ from nestbox.settings import DetectorKind
 BUILT_IN_BASE_NETWORKS = ("resnet-50", "vgg-16")
 _BUILT_IN_EPOCHS = 100
 _BUILT_IN_BATCH = 16
-_COMPUTED = frozenset({"num_classes", "num_training_samples", "label_width"})
 _NOT_HYPERPARAMETERS = frozenset({"warm_start"})
 _OURS = "nestbox_"
 _BUILT_IN_LEAST_SIZE = 300
@@ -65,7 +64,7 @@ def hyperparameters(
         names = json.dumps(summary.classes, ensure_ascii=False)
         if len(names) <= _MOST_CHARACTERS:
             values["nestbox_class_names"] = names
-    values |= {name: value for name, value in wishes.items() if name not in _COMPUTED}
+    values |= wishes
     values |= {
         "num_classes": len(summary.classes),
         "num_training_samples": summary.train_samples,
