@@ -36,12 +36,12 @@ def first_size(final: int) -> int:
 
 
 def progressive(final: int, epochs: int) -> InputSizes:
-    """Return sizes that grow to `final` for a training of so many epochs.
+    """Return sizes that grow to `final` for a training of so many epochs, of which the last always sees it.
 
     >>> progressive(288, 60), progressive(128, 60).first
     (InputSizes(first=192, final=288, change=40), 96)
     """
-    return InputSizes(first_size(final), final, round(epochs * FIRST_SHARE))
+    return InputSizes(first_size(final), final, int(epochs * FIRST_SHARE))
 
 
 def constant(final: int) -> InputSizes:

@@ -15,7 +15,7 @@ def test_the_first_size_is_no_larger_than_the_last_and_fits_the_coarsest_cells(
     sizes = progressive(final, epochs)
     assert 64 <= sizes.first <= final
     assert sizes.first == final or sizes.first % 32 == 0
-    assert sizes.at(epochs - 1) == final or epochs == 1
+    assert sizes.at(epochs - 1) == final
     assert [sizes.at(epoch) for epoch in range(epochs)] == sorted(sizes.at(epoch) for epoch in range(epochs))
 
 
