@@ -378,8 +378,9 @@ def test_blocked_runs_have_no_model(world):
     world.start_training.look(run)
     with pytest.raises(ActionRefusedError, match="BLOCKED"):
         world.operate.promote(run, ANNA)
-    with pytest.raises(ActionRefusedError, match="No model of birds has served"):
+    with pytest.raises(ActionRefusedError, match="No model of birds has served") as caught:
         world.operate.rollback("birds", ANNA)
+    assert caught.value.hint == "The first run that passes the gate serves by itself."
 
 
 def test_pinned_means_that_no_run_gets_in_by_itself(world, served):

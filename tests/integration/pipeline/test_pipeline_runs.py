@@ -419,6 +419,16 @@ def test_a_better_model_starts_from_the_champion_and_replaces_it(world):
     assert champion in world.sagemaker.configs, "the old one stays for rolling back"
 
 
+def test_a_champion_without_weights_is_no_start(world):
+    champion = world.run_to_end([0.5])
+    get_run(champion).update(actions=[RunRow.model_data.remove()])
+    run = world.run_to_training("birds", "datasets/birds/images/new.jpg")
+    row = get_run(run)
+    assert (row.state, row.previous_run) == ("TRAINING", None)
+    channels = world.sagemaker.trainings[run]["InputDataConfig"]
+    assert "model" not in [channel["ChannelName"] for channel in channels]
+
+
 def test_a_pinned_dataset_keeps_its_champion(world):
     champion = world.run_to_end([0.5])
     dataset = get_dataset("birds")
