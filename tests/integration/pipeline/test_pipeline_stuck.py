@@ -172,6 +172,22 @@ class TestDeploying:
         assert get_run(run).state == "SERVED"
 
 
+@pytest.mark.parametrize(("asked", "state"), [(False, "FAILED"), (True, "DEPLOYING")])
+def test_a_better_run_that_never_comes_to_serve_ends_unless_the_endpoint_moves(world, asked, state):
+    champion = world.run_to_end([0.5])
+    run = world.run_to_judging([0.6], "birds", "datasets/birds/images/new.jpg")
+    world.judge_run(run)
+    if asked:
+        world.update_endpoint.look(run)
+        # While it moves, it shows what it served before.
+        assert world.sagemaker.endpoints["nestbox-birds"]["EndpointStatus"] == "Updating"
+        assert world.sagemaker.endpoints["nestbox-birds"]["EndpointConfigName"] == champion
+    world.queues.lose_all()
+    world.clock.advance(HOUR)
+    assert world.reconcile.look().stuck == 1
+    assert get_run(run).state == state
+
+
 def test_a_run_that_is_on_its_way_in_though_nobody_wants_it_ends(world):
     """As after a table was restored, or edited by hand."""
     champion = world.run_to_end([0.5])
