@@ -429,6 +429,20 @@ def test_a_champion_without_weights_is_no_start(world):
     assert "model" not in [channel["ChannelName"] for channel in channels]
 
 
+def test_a_champion_of_another_network_is_no_start(world):
+    champion = get_run(world.run_to_end([0.5]))
+    wanted = {**champion.hyperparameters.as_dict(), "base_network": "vgg-16"}
+    champion.update(actions=[RunRow.hyperparameters.set(wanted)])
+    run = world.run_to_training("birds", "datasets/birds/images/new.jpg")
+    assert get_run(run).previous_run is None
+
+
+def test_a_champion_whose_classes_nobody_noted_stops_nobody(world):
+    get_run(world.run_to_end([0.5])).update(actions=[RunRow.classes.remove()])
+    run = world.run_to_training("birds", "datasets/birds/images/new.jpg")
+    assert get_run(run).state == "TRAINING"
+
+
 def test_a_pinned_dataset_keeps_its_champion(world):
     champion = world.run_to_end([0.5])
     dataset = get_dataset("birds")
