@@ -209,6 +209,27 @@ def test_a_rollback_calls_off_what_is_on_its_way_in(world, served):
     assert [reign.run for reign in get_dataset("birds").champions] == [served]
 
 
+def test_a_cancelled_deployment_that_may_still_begin_has_the_champion_put_back(world, served):
+    """A function that hangs between its note and UpdateEndpoint, and whose run is cancelled meanwhile."""
+    better = world.run_to_judging([0.6], "birds", *photos(30))
+    world.judge_run(better)
+    with pytest.MonkeyPatch.context() as hanging:
+        hanging.setattr(world.sagemaker, "update_endpoint", Mock(side_effect=TimeoutError))
+        with pytest.raises(TimeoutError):
+            world.update_endpoint.look(better)
+    world.operate.cancel(better, BEN)
+    world.update_endpoint.look(better)
+    # The endpoint looks right, and may still change.
+    assert (get_run(better).state, get_run(served).state) == (State.CANCELLED, State.DEPLOYING)
+    world.sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=better)
+    settle(world)
+    world.clock.advance(ASKING_LIVES.total_seconds())
+    world.reconcile.look()
+    settle(world)
+    check_whole(world)
+    assert serving(world) == served
+
+
 def test_promoting_the_champion_calls_off_what_is_on_its_way_in(world, served):
     better = deploying(world)
     assert world.operate.promote(served, ANNA).changed
@@ -576,6 +597,7 @@ def test_cancelling_what_is_on_its_way_in_puts_the_champion_back(world, served):
     assert serving(world) == served
     assert get_run(better).state == State.CANCELLED
     assert get_run(better).history[-1].by == "anna"
+    assert world.sagemaker.calls["DeleteEndpoint"] == 0
 
 
 def test_cancelling_the_first_deployment_takes_its_endpoint_away(world):
@@ -845,6 +867,19 @@ def test_old_models_are_pruned_and_promoted_all_the_same(new_world):
             check_whole(world)
             assert serving(world) == run
             assert get_run(run).pruned_at is None
+
+
+def test_a_former_champion_is_pruned_though_newer_runs_were_before_it(new_world):
+    with new_world(keep_models=1) as world:
+        first = world.run_to_end([0.5])
+        second = world.run_to_end([0.4], "birds", *photos(10))
+        third = world.run_to_end([0.6], "birds", *photos(20))
+        world.operate.promote(first, ANNA)
+        settle(world)
+        assert [bool(get_run(run).pruned_at) for run in (first, second, third)] == [False, True, False]
+        world.clock.advance(ASKING_LIVES.total_seconds())
+        world.run_to_end([0.7], "birds", *photos(30))
+        assert [bool(get_run(run).pruned_at) for run in (first, second, third)] == [True, True, False]
 
 
 def test_serverless_is_a_parameter(new_world):

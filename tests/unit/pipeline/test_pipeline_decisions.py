@@ -171,6 +171,12 @@ def test_training_request():
     assert "CheckpointConfig" not in request
 
 
+@pytest.mark.parametrize("kind", [OURS, BUILT_IN])
+def test_only_our_own_container_says_what_its_metrics_look_like(kind):
+    told = training_request(RUN, {}, None, replace(SETTINGS, detector_kind=kind))["AlgorithmSpecification"]
+    assert ("MetricDefinitions" in told) == (kind is OURS)
+
+
 def test_training_goes_on_after_its_machine_was_lost():
     request = training_request(RUN, {}, None, SETTINGS)
     assert request["RetryStrategy"] == {"MaximumRetryAttempts": 2}
