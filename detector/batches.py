@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from detector.images import fill_planes
 from detector.input_sizes import InputSizes
 from detector.targets import match
 from detector.worker_processes import WorkerProcesses, shared_array
+
+Number = TypeVar("Number", np.float32, np.int32)
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,18 @@ class BatchLoader:
         return _Positives(targets.positives, targets.boxes)
 
     def _planes_of(self, size: int) -> npt.NDArray[np.float32]:
-        shape = (self._batch_size, 3, size, size)
-        return self._planes[: math.prod(shape)].reshape(shape)
+        return _shaped(self._planes, self._batch_size, 3, size, size)
 
     def _classes_of(self, size: int) -> npt.NDArray[np.int32]:
-        shape = (self._batch_size, len(self._anchors[size]))
-        return self._classes[: math.prod(shape)].reshape(shape)
+        return _shaped(self._classes, self._batch_size, len(self._anchors[size]))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._workers.close()
+
+
+def _shaped(flat: npt.NDArray[Number], *shape: int) -> npt.NDArray[Number]:
+    """Return the beginning of a flat array in a shape, not copied."""
+    return flat[: math.prod(shape)].reshape(shape)

@@ -57,6 +57,25 @@ def check_whole(world):
 PHOTOS_OF_SERVED = [f"datasets/birds/images/{number}.jpg" for number in range(3)]
 
 
+def hang_before(world, request, run):
+    """Look at a run with a function that hangs between its note and its request to SageMaker."""
+    with pytest.MonkeyPatch.context() as hanging:
+        hanging.setattr(world.sagemaker, request, Mock(side_effect=TimeoutError))
+        with pytest.raises(TimeoutError):
+            world.update_endpoint.look(run)
+
+
+def check_that_a_late_request_moves_nothing(world, run, champion):
+    """The request of a function that hung arrives after all; in the end the champion serves."""
+    world.sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=run)
+    settle(world)
+    world.clock.advance(ASKING_LIVES.total_seconds())
+    world.reconcile.look()
+    settle(world)
+    check_whole(world)
+    assert serving(world) == champion
+
+
 @pytest.fixture
 def served(world):
     """A run that serves."""
@@ -213,21 +232,12 @@ def test_a_cancelled_deployment_that_may_still_begin_has_the_champion_put_back(w
     """A function that hangs between its note and UpdateEndpoint, and whose run is cancelled meanwhile."""
     better = world.run_to_judging([0.6], "birds", *photos(30))
     world.judge_run(better)
-    with pytest.MonkeyPatch.context() as hanging:
-        hanging.setattr(world.sagemaker, "update_endpoint", Mock(side_effect=TimeoutError))
-        with pytest.raises(TimeoutError):
-            world.update_endpoint.look(better)
+    hang_before(world, "update_endpoint", better)
     world.operate.cancel(better, BEN)
     world.update_endpoint.look(better)
     # The endpoint looks right, and may still change.
     assert (get_run(better).state, get_run(served).state) == (State.CANCELLED, State.DEPLOYING)
-    world.sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=better)
-    settle(world)
-    world.clock.advance(ASKING_LIVES.total_seconds())
-    world.reconcile.look()
-    settle(world)
-    check_whole(world)
-    assert serving(world) == served
+    check_that_a_late_request_moves_nothing(world, better, served)
 
 
 def test_promoting_the_champion_calls_off_what_is_on_its_way_in(world, served):
@@ -302,22 +312,12 @@ def test_a_late_request_cannot_move_an_endpoint_that_is_declared_served(world, s
     world.finish_training(better, [0.6])
     world.record_run.look(better)
     world.judge_run(better)
-    with pytest.MonkeyPatch.context() as hanging:
-        hanging.setattr(world.sagemaker, "update_endpoint", Mock(side_effect=TimeoutError))
-        with pytest.raises(TimeoutError):
-            world.update_endpoint.look(better)
+    hang_before(world, "update_endpoint", better)
     world.operate.rollback("birds", BEN)
     world.pump(5)
     # The endpoint looks right, and may still change.
     assert get_run(served).state == State.DEPLOYING
-    # Now the late request arrives.
-    world.sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=better)
-    settle(world)
-    world.clock.advance(ASKING_LIVES.total_seconds())
-    world.reconcile.look()
-    settle(world)
-    check_whole(world)
-    assert serving(world) == served
+    check_that_a_late_request_moves_nothing(world, better, served)
 
 
 def test_any_run_with_a_model_may_be_promoted(world, served):
@@ -624,10 +624,7 @@ def test_cancelling_the_first_deployment_takes_its_endpoint_away(world):
 def test_a_first_deployment_that_may_have_been_asked_for_is_cancelled_later(world):
     run = world.run_to_judging([0.5])
     world.judge_run(run)
-    with pytest.MonkeyPatch.context() as hanging:
-        hanging.setattr(world.sagemaker, "create_endpoint", Mock(side_effect=TimeoutError))
-        with pytest.raises(TimeoutError):
-            world.update_endpoint.look(run)
+    hang_before(world, "create_endpoint", run)
     world.operate.cancel(run, ANNA)
     assert world.update_endpoint.look(run) == "to be cancelled once the endpoint has come to rest"
     assert get_run(run).state == State.DEPLOYING

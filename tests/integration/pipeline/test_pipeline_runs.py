@@ -70,19 +70,19 @@ def test_reading_a_log_on_keeps_what_was_recorded_before(world):
     assert [e.to_simple_dict() for e in epochs_of(run)] == live
 
 
+def waiting_records(world):
+    return [one for one in world.queues.waiting if one[1] == "record"]
+
+
 def test_a_follow_look_goes_on_only_while_the_run_trains(world):
     run = world.run_to_training()
     for _minute in range(3):
-        assert len([one for one in world.queues.waiting if one[1] == "record"]) == 1
+        assert len(waiting_records(world)) == 1
         world.pump(15)
     world.finish_training(run, [0.5])
     world.pump(15)
-    assert not [one for one in world.queues.waiting if one[1] == "record"]
+    assert not waiting_records(world)
     assert get_run(run).state == "EVALUATING"
-
-
-def waiting_records(world):
-    return [one for one in world.queues.waiting if one[1] == "record"]
 
 
 def test_a_look_that_is_not_asked_to_follow_leaves_no_message(world):

@@ -13,7 +13,7 @@ from detector.errors import LabelError, ShortageError
 from detector.worker_processes import WorkerProcesses, shared_array
 
 PARENT = """
-import os, signal, time
+import os, signal
 from detector.worker_processes import WorkerProcesses
 workers = WorkerProcesses(lambda _: os.getpid(), 2)
 print(*workers.map([0, 1]), flush=True)
@@ -82,7 +82,7 @@ def test_a_signal_to_stop_leaves_them_at_work() -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["pass", "raise RuntimeError", "os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(60)"]
+    "how", ["pass", "raise RuntimeError", "os.kill(os.getpid(), signal.SIGKILL)", "signal.pause()"]
 )
 def test_they_end_with_their_parent_however_it_ends(how: str) -> None:
     with subprocess.Popen(
@@ -94,7 +94,7 @@ def test_they_end_with_their_parent_however_it_ends(how: str) -> None:
         assert parent.stdout is not None
         processes = [int(word) for word in parent.stdout.readline().split()]
         assert len(processes) == 2
-        if "sleep" in how:
+        if "pause" in how:
             parent.terminate()
         parent.wait(20)
     assert until_gone(processes)
