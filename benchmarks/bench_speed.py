@@ -10,7 +10,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.detector_serving import against_mxnet, cold_start, latency, throughput
 from detector.architecture import build_network, plan_for
 from detector.artefact import Artefact, graph_of, write_artefact
-from detector.batches import Batch, BatchLoader
+from detector.batches import Batch, BatchMaker, View, Views
 from detector.checkpoint import CheckpointFolder
 from detector.cores import available_cores
 from detector.description import Description
@@ -34,6 +34,7 @@ from detector.inference import Detector
 from detector.input_sizes import constant
 from detector.metrics_log import MetricsLog
 from detector.recordio_dataset import Sample
+from detector.replicas import batch_makers
 from detector.training import Stepper, Training
 from detector.weights import Weights, put_weights, take_weights
 
@@ -106,25 +107,28 @@ def _training() -> tuple[float, float, Artefact]:
         images = ImageMemory(train, _SIZE, pool, 2**30)
         squares = ImageMemory(validation, _SIZE, pool, 2**30, lambda image: to_square(image, _SIZE))
         batch_size = settings.mini_batch_size
-        loader = stack.enter_context(
-            BatchLoader(images, labels, plan, constant(_SIZE), batch_size, (0.5, 0.4), 0, available_cores())
-        )
+        views = Views(_TRAIN, constant(_SIZE), batch_size, 0)
+        makers = batch_makers(images, labels, plan, constant(_SIZE), batch_size, (0.5, 0.4))
+        for maker in makers:
+            stack.enter_context(maker)
+        log = MetricsLog(stream=io.StringIO())
         evaluator = Evaluator(squares, [sample.labels for sample in validation], plan, 0.45, 0.5, pool)
         networks = tuple(
             build_network(settings.base_network, 2, plan, for_training=training)
             for training in (True, False, True)
         )
-        stepper = Stepper(networks[2], settings)
-        fixed = [replace(batch, images=batch.images.copy()) for batch in loader.epoch(0)][:_PURE_STEPS]
-        for batch in fixed:
-            stepper.step(batch, 1e-4)
+        looping = stack.enter_context(Stepper(networks[0], settings, makers, log))
+        pure_stepper = stack.enter_context(Stepper(networks[2], settings, [_Kept(m) for m in makers], log))
+        fixed = next(views.epoch(0))
+        pure_stepper.step(fixed, 1e-4)
         kept, evaluating = [], []
 
         def trained(epochs: int, log: io.StringIO) -> Weights:
             training = Training(
                 replace(settings, epochs=epochs),
-                (networks[0], networks[1]),
-                loader,
+                looping,
+                networks[1],
+                views,
                 {_SIZE: evaluator},
                 MetricsLog(stream=log),
                 CheckpointFolder(None, ""),
@@ -133,10 +137,10 @@ def _training() -> tuple[float, float, Artefact]:
             return training.run().weights
 
         for _ in range(_ROUNDS):
-            pure = _pure_rate(stepper, fixed)
+            pure = _pure_rate(pure_stepper, fixed)
             stream = io.StringIO()
             trained(1, stream)
-            pure = (pure + _pure_rate(stepper, fixed)) / 2
+            pure = (pure + _pure_rate(pure_stepper, fixed)) / 2
             rates = [float(r) for r in re.findall(r"train throughput=(\S+) records", stream.getvalue())]
             kept.append(statistics.mean(rates) / pure)
             started = time.perf_counter()
@@ -150,11 +154,25 @@ def _training() -> tuple[float, float, Artefact]:
     return statistics.median(kept), statistics.median(evaluating), artefact
 
 
-def _pure_rate(stepper: Stepper, batches: list[Batch]) -> float:
+class _Kept(BatchMaker):
+    """Makes a batch once and gives it again from then on, whatever is asked for."""
+
+    def __init__(self, maker: BatchMaker) -> None:
+        self._maker = maker
+        self._batch: Batch | None = None
+
+    def make(self, views: Sequence[View]) -> Batch:
+        if self._batch is None:
+            batch = self._maker.make(views)
+            self._batch = replace(batch, images=batch.images.copy())
+        return self._batch
+
+
+def _pure_rate(stepper: Stepper, views: list[View]) -> float:
     started = time.perf_counter()
-    for batch in batches:
-        stepper.step(batch, 1e-4)
-    return sum(len(batch.images) for batch in batches) / (time.perf_counter() - started)
+    for _ in range(_PURE_STEPS):
+        stepper.step(views, 1e-4)
+    return _PURE_STEPS * len(views) / (time.perf_counter() - started)
 
 
 def _serving(small: Artefact) -> Iterator[Row]:

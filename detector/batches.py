@@ -1,4 +1,4 @@
-"""Batches of augmented training images and their targets, filled by all cores between two steps."""
+"""Batches of augmented training images and their targets: which images a step sees, and how."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -25,9 +25,9 @@ Number = TypeVar("Number", np.float32, np.int32)
 class Batch:
     """Images and what the network should answer.
 
-    images: float32 (batch, 3, size, size), valid until the next batch is asked for. anchors: those of this
-    size. classes: (batch, anchors), see `Targets`. positives: indices into batch x anchors. boxes: the box of
-    each positive.
+    images: float32 (batch, 3, size, size), valid until the next batch is made. anchors: those of this size.
+    classes: (batch, anchors), see `Targets`. positives: indices into batch x anchors. boxes: the box of each
+    positive.
     """
 
     images: npt.NDArray[np.float32]
@@ -37,13 +37,38 @@ class Batch:
     boxes: Corners
 
 
-class _View(NamedTuple):
-    """One view to make: its row in the batch, the image and the seed, and the side in pixels."""
+class View(NamedTuple):
+    """A random view of a training image: the image's index, what decides the view, its side in pixels."""
 
-    row: int
     image: int
     seed: int
     size: int
+
+
+class Views:
+    """The views that the steps of any epoch show; the same epoch has the same ones, whatever came before."""
+
+    def __init__(self, images: int, sizes: InputSizes, batch_size: int, seed: int) -> None:
+        """`images`: how many there are to train on."""
+        self._images = images
+        self.sizes = sizes
+        self._batch_size = batch_size
+        self._seed = seed
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in which every image appears at least once."""
+        return -(-self._images // self._batch_size)
+
+    def epoch(self, number: int) -> Iterator[list[View]]:
+        """Yield the views of each step; the last is filled up with further views of the first images."""
+        size = self.sizes.at(number)
+        random = np.random.default_rng((self._seed, number))
+        order = np.resize(random.permutation(self._images), self.steps_per_epoch * self._batch_size)
+        for start in range(0, len(order), self._batch_size):
+            chosen = order[start : start + self._batch_size]
+            seeds = random.integers(2**63, size=len(chosen))
+            yield [View(*view, size) for view in zip(chosen.tolist(), seeds.tolist(), strict=True)]
 
 
 class _Positives(NamedTuple):
@@ -53,11 +78,8 @@ class _Positives(NamedTuple):
     boxes: Corners
 
 
-class BatchLoader:
-    """Makes the batches of any epoch; the same epoch is the same batches, whatever was asked for before.
-
-    A context manager, as it has processes to end.
-    """
+class BatchMaker:
+    """Makes batches of views, always in the same memory. A context manager: it may have processes to end."""
 
     def __init__(
         self,
@@ -65,68 +87,57 @@ class BatchLoader:
         labels: Sequence[Labels],
         plan: AnchorPlan,
         sizes: InputSizes,
-        batch_size: int,
+        most_views: int,
         overlaps: tuple[float, float],
-        seed: int,
         processes: int,
     ) -> None:
-        """`overlaps`: from which overlap an anchor is positive, and from which it is ignored."""
+        """`most_views`: of a batch. `overlaps`: from which overlap an anchor is positive, and from which it
+        is ignored. `processes`: how many to spread the work over; 0 makes views in the process that asks.
+        """
         self._images = images
         self._labels = labels
-        self.sizes = sizes
         self._anchors = {size: plan.at(size).corners() for size in (sizes.first, sizes.final)}
-        self._batch_size = batch_size
         self._overlaps = overlaps
-        self._seed = seed
-        self._planes = shared_array([batch_size * 3 * sizes.final**2], np.float32)
-        self._classes = shared_array([batch_size * max(map(len, self._anchors.values()))], np.int32)
-        self._workers = WorkerProcesses(self._fill, processes)
+        self._planes = shared_array([most_views * 3 * sizes.final**2], np.float32)
+        self._classes = shared_array([most_views * max(map(len, self._anchors.values()))], np.int32)
+        self._workers = WorkerProcesses(self._fill, processes) if processes else None
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches in which every image appears at least once."""
-        return -(-len(self._images) // self._batch_size)
-
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield an epoch's batches; the last is filled up with further views of the first images."""
-        size = self.sizes.at(number)
+    def make(self, views: Sequence[View]) -> Batch:
+        """Make a batch of views, all of one size."""
+        size = views[0].size
         anchors = self._anchors[size]
-        random = np.random.default_rng((self._seed, number))
-        order = np.resize(random.permutation(len(self._images)), self.steps_per_epoch * self._batch_size)
-        for start in range(0, len(order), self._batch_size):
-            chosen = order[start : start + self._batch_size]
-            seeds = random.integers(2**63, size=len(chosen))
-            views = map(_View, range(len(chosen)), chosen.tolist(), seeds.tolist(), [size] * len(chosen))
-            positives = self._workers.map(list(views))
-            yield Batch(
-                self._planes_of(size),
-                anchors,
-                self._classes_of(size).copy(),
-                np.concatenate([found.anchors + row * len(anchors) for row, found in enumerate(positives)]),
-                np.concatenate([found.boxes for found in positives]),
-            )
+        tasks = list(enumerate(views))
+        positives = self._workers.map(tasks) if self._workers else list(map(self._fill, tasks))
+        return Batch(
+            self._planes_of(len(views), size),
+            anchors,
+            self._classes_of(len(views), size).copy(),
+            np.concatenate([found.anchors + row * len(anchors) for row, found in enumerate(positives)]),
+            np.concatenate([found.boxes for found in positives]),
+        )
 
-    def _fill(self, view: _View) -> _Positives:
-        """Make a view, in one of the processes."""
+    def _fill(self, task: tuple[int, View]) -> _Positives:
+        """Make the view of a row."""
+        row, view = task
         random = Random(view.seed)
-        image, labels = self._images[view.image], self._labels[view.image]
-        pixels, seen = random_view(image, labels, view.size, random)
-        fill_planes(self._planes_of(view.size)[view.row], pixels, random_colour(random))
+        pixels, seen = random_view(self._images[view.image], self._labels[view.image], view.size, random)
+        fill_planes(self._planes_of(row + 1, view.size)[row], pixels, random_colour(random))
         targets = match(self._anchors[view.size], seen, *self._overlaps)
-        self._classes_of(view.size)[view.row] = targets.classes
+        self._classes_of(row + 1, view.size)[row] = targets.classes
         return _Positives(targets.positives, targets.boxes)
 
-    def _planes_of(self, size: int) -> npt.NDArray[np.float32]:
-        return _shaped(self._planes, self._batch_size, 3, size, size)
+    def _planes_of(self, views: int, size: int) -> npt.NDArray[np.float32]:
+        return _shaped(self._planes, views, 3, size, size)
 
-    def _classes_of(self, size: int) -> npt.NDArray[np.int32]:
-        return _shaped(self._classes, self._batch_size, len(self._anchors[size]))
+    def _classes_of(self, views: int, size: int) -> npt.NDArray[np.int32]:
+        return _shaped(self._classes, views, len(self._anchors[size]))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._workers.close()
+        if self._workers:
+            self._workers.close()
 
 
 def _shaped(flat: npt.NDArray[Number], *shape: int) -> npt.NDArray[Number]:

@@ -19,12 +19,14 @@ _NEGATIVES_PER_POSITIVE = 3
 _STEEPNESS = 3.0
 # An image without any box still teaches what is background.
 _FEWEST_NEGATIVES = 8
+# float32 holds e to the 88th.
+_GREATEST_EXPONENT = 80.0
 _FOCAL_GAMMA, _FOCAL_ALPHA = 2.0, 0.25
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Both parts, each a one-element NDArray, divided by the number of positives in the batch."""
+    """Both parts, each a one-element NDArray, summed over the batch."""
 
     cross_entropy: Any
     smooth_l1: Any
@@ -37,8 +39,10 @@ def hard_examples(
 
     class_logits: (batch, anchors, classes + 1), background first; classes: (batch, anchors) as in `Targets`.
     """
-    highest = class_logits.max(axis=2)
-    mistaken = np.log(np.exp(class_logits - highest[..., None]).sum(axis=2)) + highest - class_logits[:, :, 0]
+    # The cross entropy of background is log(1 + odds), so the odds against it put anchors in the same order.
+    differences = class_logits[:, :, 1:] - class_logits[:, :, :1]
+    np.exp(np.minimum(differences, _GREATEST_EXPONENT, out=differences), out=differences)
+    mistaken = differences @ np.ones(differences.shape[2], np.float32)
     mistaken[classes != 0] = -1
     chosen = classes > 0
     anchors = classes.shape[1]
@@ -66,18 +70,14 @@ def ssd_losses(class_logits: Any, offsets: Any, batch: Batch, *, focal: bool = F
 
     `focal`: take `focal_loss` for the classes.
     """
-    share = 1.0 / max(len(batch.positives), 1)
-    if focal:
-        cross_entropy = focal_loss(class_logits, batch.classes) * share
-    else:
-        cross_entropy = _mined_cross_entropy(class_logits, batch.classes) * share
+    cross_entropy = (focal_loss if focal else _mined_cross_entropy)(class_logits, batch.classes)
     if not len(batch.positives):
         return Losses(cross_entropy, mx.nd.sum(offsets) * 0)
     with mx.autograd.pause():
         positives = mx.nd.array(batch.positives, dtype="int32")
         goals = mx.nd.array(encode(batch.anchors[batch.positives % len(batch.anchors)], batch.boxes))
     differences = mx.nd.take(offsets.reshape((-1, 4)), positives) - goals
-    return Losses(cross_entropy, mx.nd.smooth_l1(differences, scalar=_STEEPNESS).sum() * share)
+    return Losses(cross_entropy, mx.nd.smooth_l1(differences, scalar=_STEEPNESS).sum())
 
 
 def _mined_cross_entropy(class_logits: Any, classes: npt.NDArray[np.int32]) -> Any:

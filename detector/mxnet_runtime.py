@@ -28,6 +28,9 @@ def training_device() -> Any:
 os.environ.setdefault("MXNET_ENGINE_TYPE", "NaiveEngine")
 # MXNet's own default is half of the cores: 52 images/s against 99 on two.
 os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
+# After an operator its threads wait awake for the next one: about as long as there is between two operators,
+# not so long that what other processes do between two steps has to share the cores with them.
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 # MXNet 1.9.1 still names the alias that NumPy removed in 1.24.
 np.bool = bool  # type: ignore[attr-defined]
 

@@ -2,23 +2,22 @@
 
 import math
 import re
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from detector.batches import Batch, BatchLoader
+from detector.batches import BatchMaker, View, Views
 from detector.checkpoint import Checkpoint, CheckpointFolder
 from detector.errors import DivergedError, HyperparameterError
 from detector.evaluation import Evaluator, Score
+from detector.flat_weights import UNDECAYED, FlatWeights, MovingAverage
 from detector.hyperparameters import Hyperparameters
-from detector.loss import ssd_losses
 from detector.metrics_log import MetricsLog
 from detector.mxnet_runtime import mx
+from detector.replicas import Replicas
 from detector.schedule import choose_schedule
-from detector.weights import MovingAverage, Weights, all_finite, put_weights, take_weights
+from detector.weights import Weights, put_weights, take_weights
 
 _BATCHES_BETWEEN_LINES = 20
 
@@ -36,29 +35,45 @@ class Best:
 
 
 class Stepper:
-    """One optimiser step on one batch, nothing else: the compute that the loop around must not slow down."""
+    """One optimiser step on one batch, nothing else. A context manager, as it may have processes to end."""
 
-    def __init__(self, network: Any, hyperparameters: Hyperparameters) -> None:
-        self._network = network
-        self._focal = hyperparameters.nestbox_loss == "focal"
-        self.trainer = mx.gluon.Trainer(
-            network.collect_params(),
-            hyperparameters.optimizer,
-            _optimizer_arguments(hyperparameters),
-            kvstore=None,
-        )
+    def __init__(
+        self, network: Any, hyperparameters: Hyperparameters, makers: Sequence[BatchMaker], log: MetricsLog
+    ) -> None:
+        """`network` is trained by as many replicas as there are `makers`."""
+        _freeze(network, hyperparameters.freeze_layer_pattern, log)
+        self.network = network
+        self.weights = FlatWeights(network, len(makers))
+        self._groups = self.weights.groups()
+        optimizer = mx.optimizer.create(hyperparameters.optimizer, **_optimizer_arguments(hyperparameters))
+        optimizer.set_wd_mult({UNDECAYED: 0.0})
+        self._updater = mx.optimizer.get_updater(optimizer)
+        focal = hyperparameters.nestbox_loss == "focal"
+        self._replicas = Replicas(network, self.weights, makers, focal=focal)
 
-    def step(self, batch: Batch, learning_rate: float) -> tuple[float, float]:
-        """Train on one batch; return its cross entropy and smooth L1."""
-        images = mx.nd.array(batch.images)
-        with mx.autograd.record():
-            class_logits, offsets = self._network(images)
-            losses = ssd_losses(class_logits, offsets, batch, focal=self._focal)
-            total = losses.cross_entropy + losses.smooth_l1
-        total.backward()
-        self.trainer.set_learning_rate(learning_rate)
-        self.trainer.step(1)
-        return float(losses.cross_entropy.asscalar()), float(losses.smooth_l1.asscalar())
+    def step(self, views: Sequence[View], learning_rate: float) -> tuple[float, float]:
+        """Train on one batch; return its cross entropy and smooth L1, per positive anchor."""
+        losses = self._replicas.gradients(views)
+        share = 1.0 / max(losses.positives, 1)
+        optimizer = self._updater.optimizer
+        optimizer.lr, optimizer.rescale_grad = learning_rate, share
+        for group, (values, gradients) in self._groups.items():
+            self._updater(group, gradients, values)
+        return losses.cross_entropy * share, losses.smooth_l1 * share
+
+    def state(self) -> bytes:
+        """Return the optimiser's state."""
+        return bytes(self._updater.get_states(dump_optimizer=True))
+
+    def resume(self, state: bytes) -> None:
+        """Go on from what `state` returned."""
+        self._updater.set_states(state)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._replicas.__exit__(*details)
 
 
 class Training:
@@ -67,29 +82,29 @@ class Training:
     def __init__(
         self,
         hyperparameters: Hyperparameters,
-        networks: tuple[Any, Any],
-        loader: BatchLoader,
+        stepper: Stepper,
+        averaged: Any,
+        views: Views,
         evaluators: Mapping[int, Evaluator],
         log: MetricsLog,
         checkpoints: CheckpointFolder,
         should_stop: Callable[[], bool],
     ) -> None:
-        """`networks`: the one to train and a second of the same architecture for the averaged weights.
-        `evaluators`: for each size of the loader's images, as weights are worth most at the size that they
-        were trained at.
+        """`averaged`: a second network of the architecture that is trained, for the averaged weights.
+        `evaluators`: for each size of the views, as weights are worth most at the size that they were trained
+        at.
         """
         self._hyperparameters = hyperparameters
-        self._trained, self._averaged = networks
-        self._loader = loader
-        self._sizes = loader.sizes
+        self._stepper = stepper
+        self._averaged = averaged
+        self._views = views
+        self._sizes = views.sizes
         self._evaluators = evaluators
         self._log = log
         self._checkpoints = checkpoints
         self._should_stop = should_stop
-        _freeze(self._trained, hyperparameters.freeze_layer_pattern, log)
-        self._stepper = Stepper(self._trained, hyperparameters)
-        self._average = MovingAverage(self._trained, self._averaged)
-        self._schedule = choose_schedule(hyperparameters, loader.steps_per_epoch)
+        self._average = MovingAverage(stepper.weights)
+        self._schedule = choose_schedule(hyperparameters, views.steps_per_epoch)
         self._first_epoch = 0
         self._best: Best | None = None
         self._epochs_without_gain = 0
@@ -118,12 +133,12 @@ class Training:
 
     def _train_epoch(self, epoch: int) -> bool:
         """Return False if stopped before the end."""
-        steps = self._loader.steps_per_epoch
+        steps = self._views.steps_per_epoch
         entropy = smooth = 0.0
         started = time.perf_counter()
-        for number, batch in enumerate(self._loader.epoch(epoch), 1):
+        for number, views in enumerate(self._views.epoch(epoch), 1):
             step = epoch * steps + number
-            losses = self._stepper.step(batch, self._schedule.rate(step - 1))
+            losses = self._stepper.step(views, self._schedule.rate(step - 1))
             if not all(map(math.isfinite, losses)):
                 raise self._diverged(f"the loss became {sum(losses)} in epoch {epoch}, batch {number - 1}")
             self._average.update(step)
@@ -134,7 +149,7 @@ class Training:
             if self._should_stop():
                 return False
         # oneDNN's ReLU turns what is no number into 0, so a broken layer need not show in the loss.
-        if not all_finite(self._trained):
+        if not self._stepper.weights.all_finite():
             raise self._diverged(f"a weight is no number after epoch {epoch}")
         images = steps * self._hyperparameters.mini_batch_size
         self._log.throughput(images / (time.perf_counter() - started))
@@ -144,6 +159,7 @@ class Training:
     def _score_epoch(self, epoch: int) -> bool:
         """Return False if stopped before the score was known."""
         size = self._sizes.at(epoch)
+        self._average.put(self._averaged)
         score = self._evaluators[size].evaluate(self._averaged, self._should_stop)
         if score is None:
             return False
@@ -174,10 +190,6 @@ class Training:
     def _checkpoint(self, epoch: int) -> Checkpoint:
         assert self._best is not None
         assert self._best.score is not None
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "states"
-            self._stepper.trainer.save_states(str(path))
-            optimizer = path.read_bytes()
         state = {
             "epoch": epoch,
             "best_epoch": self._best.epoch,
@@ -185,19 +197,21 @@ class Training:
             "epochs_without_gain": self._epochs_without_gain,
         }
         return Checkpoint(
-            state, take_weights(self._trained), take_weights(self._averaged), self._best.weights, optimizer
+            state,
+            take_weights(self._stepper.network),
+            take_weights(self._averaged),
+            self._best.weights,
+            self._stepper.state(),
         )
 
     def _resume(self) -> None:
         checkpoint = self._checkpoints.read()
         if checkpoint is None:
             return
-        put_weights(self._trained, checkpoint.trained)
+        self._stepper.weights.put(self._stepper.network, checkpoint.trained)
         put_weights(self._averaged, checkpoint.averaged)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "states"
-            path.write_bytes(checkpoint.optimizer)
-            self._stepper.trainer.load_states(str(path))
+        self._average.take(self._averaged)
+        self._stepper.resume(checkpoint.optimizer)
         state = checkpoint.state
         precision = {int(class_id): value for class_id, value in state["average_precision"].items()}
         best = state["best_epoch"]

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -14,7 +15,7 @@ from typing import Any
 from detector.anchors import AnchorPlan
 from detector.architecture import build_network, plan_for
 from detector.artefact import Artefact, graph_of, read_channel, write_artefact
-from detector.batches import BatchLoader
+from detector.batches import Views
 from detector.boxes import Labels
 from detector.checkpoint import CheckpointFolder, fingerprint
 from detector.cores import available_cores
@@ -47,8 +48,9 @@ from detector.pretrained import (
     zoo_file,
 )
 from detector.recordio_dataset import Sample, read_dataset
+from detector.replicas import batch_makers
 from detector.shortages import find_shortage
-from detector.training import Best, Training
+from detector.training import Best, Stepper, Training
 from detector.warm_start import check_reusable, grow, known_classes, unlearnt_share
 from detector.weights import put_weights, take_weights
 
@@ -156,18 +158,14 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
             for size in seen
         }
         checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train), log)
-        networks = (trained, averaged)
-        with BatchLoader(
-            images,
-            labels,
-            plan,
-            sizes,
-            settings.mini_batch_size,
-            overlaps,
-            settings.nestbox_seed,
-            available_cores(),
-        ) as loader:
-            best = Training(settings, networks, loader, evaluators, log, checkpoints, stop).run()
+        views = Views(len(train), sizes, settings.mini_batch_size, settings.nestbox_seed)
+        with ExitStack() as stack:
+            makers = [
+                stack.enter_context(maker)
+                for maker in batch_makers(images, labels, plan, sizes, settings.mini_batch_size, overlaps)
+            ]
+            stepper = stack.enter_context(Stepper(trained, settings, makers, log))
+            best = Training(settings, stepper, averaged, views, evaluators, log, checkpoints, stop).run()
         if best.size != plan.image_size:
             plan = plan.at(best.size)
             averaged = build_network(settings.base_network, settings.num_classes, plan)

@@ -89,10 +89,10 @@ class WorkerProcesses(Generic[Task, Answer]):
         codes = [process.exitcode for process in self._processes if process.exitcode is not None]
         if -signal.SIGKILL in codes:
             return ShortageError(
-                "a process that prepares training images was killed, most likely because the machine has no "
+                "a process of the training was killed, most likely because the machine has no "
                 "memory left; lower mini_batch_size or image_shape, or take a larger one"
             )
-        return RuntimeError(f"a process that prepares training images ended (exit codes {codes})")
+        return RuntimeError(f"a process of the training ended (exit codes {codes})")
 
     def close(self) -> None:
         """End the processes."""

@@ -23,7 +23,7 @@ from detector.__main__ import main
 from detector.anchors import AnchorPlan
 from detector.architecture import build_network, plan_for
 from detector.artefact import read_artefact
-from detector.batches import BatchLoader
+from detector.batches import BatchMaker, Views
 from detector.checkpoint import CheckpointFolder, fingerprint
 from detector.errors import DivergedError
 from detector.evaluation import Evaluator, Score
@@ -321,15 +321,20 @@ class Course:
             images = ImageMemory(self.train, 96, pool, 10**9)
             sizes = InputSizes(64, 96, 2)
             batch_size = self.settings.mini_batch_size
-            loader = stack.enter_context(
-                BatchLoader(images, labels, plan, sizes, batch_size, (0.5, 0.4), 0, processes=2)
-            )
+            makers = [
+                stack.enter_context(
+                    BatchMaker(images, labels, plan, sizes, batch_size // 2, (0.5, 0.4), processes=0)
+                )
+                for _ in range(2)
+            ]
+            log = MetricsLog(stream=stream)
             training = Training(
                 self.settings,
-                networks,
-                loader,
+                stack.enter_context(Stepper(networks[0], self.settings, makers, log)),
+                networks[1],
+                Views(len(images), sizes, batch_size, 0),
                 {size: self.evaluator(plan.at(size), pool) for size in (64, 96)},
-                MetricsLog(stream=stream),
+                log,
                 CheckpointFolder(folder, fingerprint(self.settings, self.train)),
                 lambda: stop_after is not None and len(scores(stream.getvalue())) >= stop_after,
             )

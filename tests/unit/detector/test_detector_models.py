@@ -23,7 +23,7 @@ from detector.inference import Detector
 from detector.mxnet_runtime import mx
 from detector.onnx_check import TOLERANCE, greatest_difference
 from detector.warm_start import check_reusable, grow, known_classes, unlearnt_share
-from detector.weights import MovingAverage, put_weights, take_weights
+from detector.weights import put_weights, take_weights
 
 PLAN = AnchorPlan(96, (Level(16, ((0.2, 0.2), (0.3, 0.15))), Level(32, ((0.5, 0.5),))))
 LABELS = [np.float32([[0, 0.1, 0.1, 0.3, 0.3], [1, 0.2, 0.2, 0.7, 0.7]])]
@@ -292,26 +292,6 @@ def test_only_a_fitting_model_is_a_start() -> None:
     tiny = [np.float32([[0, 0.1, 0.1, 0.12, 0.12]] * 10)]
     with pytest.raises(ArtefactError, match="fit 100% of the present boxes badly"):
         check_reusable(previous, parse(GIVEN), derive_plan(tiny, None), tiny)
-
-
-def test_the_moving_average_follows_its_definition() -> None:
-    trained, averaged = (build_network(SMALL_NETWORK, 1, PLAN) for _ in range(2))
-    average = MovingAverage(trained, averaged)
-    expected = take_weights(trained)
-    for name, value in take_weights(averaged).items():
-        np.testing.assert_array_equal(value, expected[name])
-    for step in range(1, 7):
-        for parameter in trained.collect_params().values():
-            parameter.set_data(parameter.data() + step)
-        average.update(step)
-        # As scoring after every epoch does: a forward pass moves weights into oneDNN's own layout.
-        averaged(mx.nd.array(images()))
-        if step % 2 == 0:
-            decay = min(0.995, (1 + step) / (10 + step)) ** 2
-            for name, value in take_weights(trained).items():
-                expected[name] = decay * expected[name] + (1 - decay) * value
-    for name, value in take_weights(averaged).items():
-        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-5)
 
 
 def test_built_in_networks_name_their_layers_as_their_weight_files_do() -> None:
