@@ -168,7 +168,7 @@ _TRAINING: dict[str, _Rule] = {
     "momentum": _number(0, 1, above=True),
     "nestbox_loss": _one_of("cross_entropy", "focal"),
     "nestbox_progressive": _BOOL,
-    "nestbox_schedule": _one_of("auto", "cosine", "step"),
+    "nestbox_schedule": _one_of("auto", "trapezoid", "cosine", "step"),
     "nestbox_seed": _whole(0, 2**31 - 1),
     "nms_threshold": _number(0, 1, above=True),
     "optimizer": _one_of("sgd", "adam", "rmsprop", "adadelta"),
@@ -286,8 +286,9 @@ class _Checker:
         if size is not None and size < _BUILT_IN_LEAST_SIZE and network in ("resnet-50", "vgg-16"):
             expected = f"at least {_BUILT_IN_LEAST_SIZE} for base_network {network}"
             self._bad("training.image_shape", expected, training.pop("image_shape"))
-        if training.get("nestbox_schedule") == "cosine" and "lr_scheduler_step" in training:
-            expected = "left out where nestbox_schedule is cosine"
+        schedule = training.get("nestbox_schedule")
+        if schedule in ("cosine", "trapezoid") and "lr_scheduler_step" in training:
+            expected = f"left out where nestbox_schedule is {schedule}"
             self._bad("training.lr_scheduler_step", expected, training.pop("lr_scheduler_step"))
 
     def _unknown(self, full: str, key: str, known: list[str]) -> None:

@@ -136,9 +136,10 @@ def _contradictions(checked: Mapping[str, Any]) -> list[str]:
     names, count = checked.get("nestbox_class_names", ()), checked.get("num_classes")
     if names and count is not None and len(names) != count:
         problems.append(f"nestbox_class_names has {len(names)} names, but num_classes={count}")
-    if checked.get("nestbox_schedule") == "cosine" and checked.get("lr_scheduler_step"):
+    schedule = checked.get("nestbox_schedule")
+    if schedule in ("cosine", "trapezoid") and checked.get("lr_scheduler_step"):
         problems.append(
-            "nestbox_schedule='cosine' knows no steps; leave lr_scheduler_step out, or ask for 'step'"
+            f"nestbox_schedule='{schedule}' knows no steps; leave lr_scheduler_step out, or ask for 'step'"
         )
     return problems
 
@@ -306,7 +307,7 @@ _RULES: dict[str, Callable[[str], Any]] = {
     "kv_store": _one_of("", "device", "dist_sync", "dist_async"),
     "nestbox_seed": _integer(0, _MOST_SEED),
     "nestbox_loss": _one_of("cross_entropy", "focal"),
-    "nestbox_schedule": _one_of("auto", "cosine", "step"),
+    "nestbox_schedule": _one_of("auto", "trapezoid", "cosine", "step"),
     "nestbox_progressive": _truth,
     "nestbox_class_names": _class_names,
 }

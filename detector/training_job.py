@@ -56,9 +56,9 @@ from detector.weights import put_weights, take_weights
 
 EXIT_OK, EXIT_FAULT, EXIT_CLIENT = 0, 1, 2
 
-# An anchor overlapping a box this much stands for it; the small network is not asked about those just below.
-_POSITIVE_OVERLAP = 0.5
-_SMALL_IGNORED_OVERLAP = 0.4
+# From which overlap an anchor stands for a box, and from which it is not asked for an answer.
+_OVERLAPS = (0.5, 0.5)
+_SMALL_OVERLAPS = (0.45, 0.35)
 _IMAGES_TO_CHECK = 8
 # SageMaker kills a job 120 seconds after it asked it to stop.
 _SECONDS_LEFT_TO_MEASURE = 45
@@ -146,7 +146,7 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         small = settings.base_network == SMALL_NETWORK
         if settings.use_pretrained_model and not small and not warm:
             _put_pretrained(layout, trained, settings.base_network, log)
-        overlaps = (_POSITIVE_OVERLAP, _SMALL_IGNORED_OVERLAP if small else _POSITIVE_OVERLAP)
+        overlaps = _SMALL_OVERLAPS if small else _OVERLAPS
         sizes = constant(plan.image_size)
         # Whoever starts from a model has learnt on small inputs already.
         if small and settings.nestbox_progressive and not warm:

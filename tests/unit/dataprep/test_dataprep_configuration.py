@@ -113,11 +113,14 @@ def test_a_bad_value_is_named_and_the_default_holds(text: str, key: str) -> None
     ("training", "left", "bad"),
     [
         ({"image_shape": 256, "base_network": "vgg-16"}, {"base_network": "vgg-16"}, "image_shape"),
-        (
-            {"nestbox_schedule": "cosine", "lr_scheduler_step": "3"},
-            {"nestbox_schedule": "cosine"},
-            "lr_scheduler_step",
-        ),
+        *[
+            (
+                {"nestbox_schedule": kind, "lr_scheduler_step": "3"},
+                {"nestbox_schedule": kind},
+                "lr_scheduler_step",
+            )
+            for kind in ("cosine", "trapezoid")
+        ],
     ],
 )
 def test_values_that_do_not_go_together_are_told(
@@ -133,7 +136,21 @@ def test_values_that_do_not_go_together_are_told(
 def test_the_detector_takes_whatever_is_taken_here(key: str) -> None:
     """Held for a stack whose own base network is ours, the default where our detector trains."""
     candidates = [*range(-1, 4), 63, 64, 2048, 2049, 2**31 - 1, 2**31, 0.0, 0.5, 1.0, 1e-9, True, False]
-    candidates += ["3,4", "^conv1_", "(", "false", "", "sgd", "adam", "cosine", "focal", "vgg-16", "1.0", "x"]
+    candidates += [
+        "3,4",
+        "^conv1_",
+        "(",
+        "false",
+        "",
+        "sgd",
+        "adam",
+        "cosine",
+        "trapezoid",
+        "focal",
+        "vgg-16",
+        "1.0",
+        "x",
+    ]
     accepted = 0
     for candidate in candidates:
         training = read(json.dumps({"training": {key: candidate}}))[0].training

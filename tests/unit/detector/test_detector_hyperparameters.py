@@ -176,10 +176,11 @@ def test_ours_have_defaults_that_change_nothing() -> None:
     assert parsed.nestbox_class_names == ()
 
 
-def test_a_cosine_has_no_steps() -> None:
-    (problem,) = problems(nestbox_schedule="cosine", lr_scheduler_step="10,20")
-    assert "leave lr_scheduler_step out" in problem
-    assert parse({**REQUIRED, "nestbox_schedule": "cosine"}).nestbox_schedule == "cosine"
+@pytest.mark.parametrize("kind", ["cosine", "trapezoid"])
+def test_a_smooth_schedule_has_no_steps(kind: str) -> None:
+    (problem,) = problems(nestbox_schedule=kind, lr_scheduler_step="10,20")
+    assert f"'{kind}' knows no steps; leave lr_scheduler_step out" in problem
+    assert parse({**REQUIRED, "nestbox_schedule": kind}).nestbox_schedule == kind
 
 
 @pytest.mark.parametrize(
