@@ -152,6 +152,7 @@ _BOOL = _Rule("true or false", _read_bool)
 # guide) and of our detector's own; num_classes, num_training_samples, label_width and the class names are
 # absent: they are computed. A test holds that the detector takes whatever is taken here.
 _BUILT_IN_LEAST_SIZE = 300
+_SMOOTH_SCHEDULES = ("trapezoid", "cosine")
 _TRAINING: dict[str, _Rule] = {
     "base_network": _one_of("nestbox-small", "resnet-50", "vgg-16"),
     "early_stopping": _BOOL,
@@ -168,7 +169,7 @@ _TRAINING: dict[str, _Rule] = {
     "momentum": _number(0, 1, above=True),
     "nestbox_loss": _one_of("cross_entropy", "focal"),
     "nestbox_progressive": _BOOL,
-    "nestbox_schedule": _one_of("auto", "trapezoid", "cosine", "step"),
+    "nestbox_schedule": _one_of("auto", *_SMOOTH_SCHEDULES, "step"),
     "nestbox_seed": _whole(0, 2**31 - 1),
     "nms_threshold": _number(0, 1, above=True),
     "optimizer": _one_of("sgd", "adam", "rmsprop", "adadelta"),
@@ -287,7 +288,7 @@ class _Checker:
             expected = f"at least {_BUILT_IN_LEAST_SIZE} for base_network {network}"
             self._bad("training.image_shape", expected, training.pop("image_shape"))
         schedule = training.get("nestbox_schedule")
-        if schedule in ("cosine", "trapezoid") and "lr_scheduler_step" in training:
+        if schedule in _SMOOTH_SCHEDULES and "lr_scheduler_step" in training:
             expected = f"left out where nestbox_schedule is {schedule}"
             self._bad("training.lr_scheduler_step", expected, training.pop("lr_scheduler_step"))
 

@@ -35,11 +35,10 @@ class FlatWeights:
         parameters = network.collect_params()
         statistics = [name for name in parameters if name.endswith(_STATISTICS)]
         frozen = [n for n, p in parameters.items() if p.grad_req == "null" and n not in statistics]
-        trained = [n for n in parameters if n not in statistics and n not in frozen]
+        trained = [name for name, parameter in parameters.items() if parameter.grad_req != "null"]
         decayed = [name for name in trained if parameters[name].wd_mult]
         undecayed = [name for name in trained if not parameters[name].wd_mult]
         self._places: dict[str, tuple[int, tuple[int, ...]]] = {}
-        self._trained = frozenset(trained)
         self._statistics = tuple(statistics)
         middle = self._place(parameters, decayed, 0)
         end = self._place(parameters, undecayed, middle)
@@ -48,9 +47,8 @@ class FlatWeights:
         self.gradients = _memory(replicas, end)
         # MXNet has no arrays of size 0, as a network without normalisation would need.
         self.statistics = _memory(replicas, max(_FLOATS_PER_LINE, self._place(parameters, statistics, 0)))
-        for name, parameter in parameters.items():
-            for row in range(replicas if name in statistics else 1):
-                self._view(self._row(name, row), name)[:] = parameter.data()
+        self._fill(self.values, self.statistics[0], network)
+        self._give_all(self.statistics[:1])
         self.bind(network, 0)
 
     def _place(self, parameters: Any, names: list[str], start: int) -> int:
@@ -60,24 +58,27 @@ class FlatWeights:
             start += -(-math.prod(shape) // _FLOATS_PER_LINE) * _FLOATS_PER_LINE
         return start
 
-    def _row(self, name: str, replica: int) -> Any:
-        return self.statistics[replica] if name in self._statistics else self.values
-
-    def _view(self, flat: Any, name: str) -> Any:
+    def _view(self, values: Any, statistics: Any, name: str) -> Any:
+        """Return a parameter in arrays like `values` and `statistics[0]`."""
+        flat = statistics if name in self._statistics else values
         start, shape = self._places[name]
         return flat[start : start + math.prod(shape)].reshape(shape)
+
+    def _fill(self, values: Any, statistics: Any, network: Any) -> None:
+        for name, parameter in network.collect_params().items():
+            self._view(values, statistics, name)[:] = parameter.data()
 
     def bind(self, network: Any, replica: int) -> None:
         """Let a network's parameters be these, and their gradients and statistics those of a replica.
 
         It can only be trained from then on: for inference MXNet lays weights out anew in their own memory.
         """
-        gradients = self.gradients[replica]
+        gradients, statistics = self.gradients[replica], self.statistics[replica]
         for name, parameter in network.collect_params().items():
             # Gluon has no way to give a parameter its memory; MXNet 1.9 is the last of its kind.
-            parameter._data = [self._view(self._row(name, replica), name)]
-            if name in self._trained:
-                parameter._grad = [self._view(gradients, name)]
+            parameter._data = [self._view(self.values, statistics, name)]
+            if parameter.grad_req != "null":
+                parameter._grad = [self._view(gradients, statistics, name)]
                 mx.autograd.mark_variables(parameter._data, parameter._grad, parameter.grad_req)
 
     def groups(self) -> dict[int, tuple[Any, Any]]:
@@ -113,14 +114,12 @@ class FlatWeights:
     def copy_into(self, network: Any, values: Any, statistics: Any) -> None:
         """Set the parameters of a network that is not bound from arrays like `values` and `statistics[0]`."""
         for name, parameter in network.collect_params().items():
-            flat = statistics if name in self._statistics else values
-            parameter.set_data(self._view(flat, name))
+            parameter.set_data(self._view(values, statistics, name))
 
     def copy_from(self, network: Any) -> tuple[Any, Any]:
         """Return arrays like `values` and `statistics[0]` of a network's parameters."""
         values, statistics = self.values.zeros_like(), self.statistics[0].zeros_like()
-        for name, parameter in network.collect_params().items():
-            self._view(statistics if name in self._statistics else values, name)[:] = parameter.data()
+        self._fill(values, statistics, network)
         return values, statistics
 
 

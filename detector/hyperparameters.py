@@ -46,6 +46,8 @@ _IGNORED = frozenset(
 )
 _LEAST_BUILT_IN_SIZE = 300
 _SHOWN_CHARACTERS = 80
+# These follow one course from the first step to the last.
+_SMOOTH_SCHEDULES = ("trapezoid", "cosine")
 _REQUIRED = ("num_classes", "num_training_samples")
 # MXNet seeds its generators with a C int.
 _MOST_SEED = 2**31 - 1
@@ -137,7 +139,7 @@ def _contradictions(checked: Mapping[str, Any]) -> list[str]:
     if names and count is not None and len(names) != count:
         problems.append(f"nestbox_class_names has {len(names)} names, but num_classes={count}")
     schedule = checked.get("nestbox_schedule")
-    if schedule in ("cosine", "trapezoid") and checked.get("lr_scheduler_step"):
+    if schedule in _SMOOTH_SCHEDULES and checked.get("lr_scheduler_step"):
         problems.append(
             f"nestbox_schedule='{schedule}' knows no steps; leave lr_scheduler_step out, or ask for 'step'"
         )
@@ -307,7 +309,7 @@ _RULES: dict[str, Callable[[str], Any]] = {
     "kv_store": _one_of("", "device", "dist_sync", "dist_async"),
     "nestbox_seed": _integer(0, _MOST_SEED),
     "nestbox_loss": _one_of("cross_entropy", "focal"),
-    "nestbox_schedule": _one_of("auto", "trapezoid", "cosine", "step"),
+    "nestbox_schedule": _one_of("auto", *_SMOOTH_SCHEDULES, "step"),
     "nestbox_progressive": _truth,
     "nestbox_class_names": _class_names,
 }

@@ -10,7 +10,6 @@ import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Self
 
 from detector.anchors import AnchorPlan
@@ -22,7 +21,7 @@ from detector.image_memory import ImageMemory
 from detector.input_sizes import InputSizes
 from detector.loss import ssd_losses
 from detector.mxnet_runtime import mx
-from detector.worker_processes import WorkerProcesses
+from detector.worker_processes import WorkerProcesses, shares
 
 # With fewer images the statistics of batch normalisation get too noisy.
 _LEAST_SHARE = 8
@@ -83,10 +82,7 @@ class Replicas:
         """Work out the gradients of the summed losses of a batch; they lie in `weights.groups()` then."""
         if self._workers is None:
             return self._learn(0, views)
-        count = len(self._makers)
-        bounds = [len(views) * number // count for number in range(count + 1)]
-        shares = [views[start:end] for start, end in pairwise(bounds)]
-        parts = self._workers.map(list(enumerate(shares)))
+        parts = self._workers.map(list(enumerate(shares(views, len(self._makers)))))
         self._weights.merge()
         return BatchLosses(
             sum(part.cross_entropy for part in parts),

@@ -11,6 +11,7 @@ import multiprocessing
 import signal
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import Any, Generic, Self, TypeVar
 
@@ -30,6 +31,12 @@ def shared_array(shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]
     count = int(np.prod(shape))
     memory = mmap.mmap(-1, max(1, count * np.dtype(dtype).itemsize))
     return np.frombuffer(memory, dtype, count).reshape(shape)
+
+
+def shares(tasks: Sequence[Task], count: int) -> list[Sequence[Task]]:
+    """Return so many stretches of a list, in order and as long as each other to within one."""
+    bounds = [len(tasks) * number // count for number in range(count + 1)]
+    return [tasks[start:end] for start, end in pairwise(bounds)]
 
 
 class WorkerProcesses(Generic[Task, Answer]):
@@ -68,11 +75,11 @@ class WorkerProcesses(Generic[Task, Answer]):
 
         Raises what the work raises first, and ShortageError when a process was killed.
         """
-        count = len(self._connections)
-        bounds = [len(tasks) * number // count for number in range(count + 1)]
         try:
-            for connection, start, end in zip(self._connections, bounds, bounds[1:], strict=False):
-                connection.send(tasks[start:end])
+            for connection, share in zip(
+                self._connections, shares(tasks, len(self._connections)), strict=True
+            ):
+                connection.send(share)
             outcomes = [connection.recv() for connection in self._connections]
         except (EOFError, ConnectionError) as error:
             raise self._lost() from error

@@ -45,13 +45,14 @@ def figures(stack: Stack) -> Iterator[tuple[str, float, float, bool, str]]:
         _, fresh = _take_in(stack, all_of_them, cold)
         unseen = unseen_birds(Path(folder))
         warm_map, cold_map = (_score(stack, one.run, Path(folder), unseen) for one in (run, fresh))
+    ended = f"{run.state}, {run.history[-1].why}"
     timings = ", ".join(f"{stage} {spent:.1f}" for stage, spent in sorted(plain_map(run.timings).items()))
     yield (
         f"runs: {MORE} more photos to the new champion",
         seconds,
         MAX_SECONDS,
         False,
-        f"s, {PHOTOS} served before, from the last object, quiet period left out; {timings}; {_end(run)}",
+        f"s, {PHOTOS} served before, from the last object, quiet period left out; {timings}; {ended}",
     )
     yield (
         "runs: its mAP, against a run from scratch",
@@ -89,8 +90,3 @@ def _take_in(stack: Stack, folder: Path, dataset: str) -> tuple[float, RunRow]:
             return (timestamps.from_text(row.history[-1].at) - last).total_seconds(), row
         time.sleep(0.2)
     raise NotDecidedError(f"{dataset} was not decided on in {_PATIENCE_SECONDS:.0f} s")
-
-
-def _end(row: RunRow) -> str:
-    """Return how a run ended and why."""
-    return f"{row.state}, {row.history[-1].why}"
