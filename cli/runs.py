@@ -262,7 +262,7 @@ def show_run(out: Console, row: RunRow, epochs: list[EpochRow]) -> None:
 def epochs_table(epochs: list[EpochRow]) -> Table:
     """The epochs with a bar for each mAP."""
     return table(
-        ["epoch", "mAP", "", "cross entropy", "smooth L1", "images/s", "seconds"],
+        ["epoch", "mAP", "", "cross entropy", "smooth L1", "input px", "images/s", "seconds"],
         [
             [
                 str(int(row.epoch)),
@@ -270,12 +270,13 @@ def epochs_table(epochs: list[EpochRow]) -> Table:
                 f"[green]{bar(row.validation_map)}[/]",
                 number(row.train_cross_entropy),
                 number(row.train_smooth_l1),
+                number(row.input_size, 0),
                 number(row.images_per_second, 0),
                 number(row.seconds, 1),
             ]
             for row in epochs
         ],
-        right=["epoch", "mAP", "cross entropy", "smooth L1", "images/s", "seconds"],
+        right=["epoch", "mAP", "cross entropy", "smooth L1", "input px", "images/s", "seconds"],
     )
 
 

@@ -295,6 +295,7 @@ def _epoch_record(epoch: Epoch) -> dict[str, Any]:
         "train_smooth_l1": epoch.train_smooth_l1,
         "seconds": epoch.seconds,
         "images_per_second": epoch.images_per_second,
+        "input_size": epoch.input_size,
         "at": timestamps.to_text(epoch.at),
     }
     return {name: value for name, value in values.items() if value is not None}

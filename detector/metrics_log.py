@@ -35,6 +35,10 @@ class MetricsLog:
         self._quality(epoch, "train cross_entropy <loss>", cross_entropy)
         self._quality(epoch, "train smooth_l1 <loss>", smooth_l1)
 
+    def input_size(self, epoch: int, pixels: int) -> None:
+        """Write at which input side an epoch was trained and is scored; a score at another compares ill."""
+        self.info(f"#input_metric: host={self._host}, epoch={epoch}, input size={pixels} pixels")
+
     def validation_map(self, epoch: int, mean_average_precision: float) -> None:
         """Write the score of an epoch."""
         self._quality(epoch, "validation mAP <score>", mean_average_precision)

@@ -26,6 +26,9 @@ _BATCHES_BETWEEN_LINES = 20
 class Best:
     """The weights worth keeping, the epoch (from 0) they come from, the input's side in pixels that they were
     scored at (see `InputSizes`), and the score; None if none was scored.
+
+    Once an epoch has seen images in full, those on small inputs count no more: on few validation images
+    chance puts one of them first, and its boxes fit less closely.
     """
 
     epoch: int
@@ -163,8 +166,11 @@ class Training:
         score = self._evaluators[size].evaluate(self._averaged, self._should_stop)
         if score is None:
             return False
+        self._log.input_size(epoch, size)
         self._log.validation_map(epoch, score.mean)
-        best = self._best.score.mean if self._best is not None and self._best.score is not None else None
+        best = None
+        if self._best is not None and self._best.score is not None and self._best.size == size:
+            best = self._best.score.mean
         tolerance = self._hyperparameters.early_stopping_tolerance
         gained = best is None or (score.mean > best and score.mean - best >= tolerance * best)
         self._epochs_without_gain = 0 if gained else self._epochs_without_gain + 1
@@ -182,8 +188,8 @@ class Training:
         return (
             settings.early_stopping
             and epoch + 1 >= settings.early_stopping_min_epochs
-            # The weights have to get used to the larger input first.
-            and epoch + 1 >= self._sizes.change + settings.early_stopping_patience
+            # Epochs on small inputs lead to those in full.
+            and epoch >= self._sizes.change
             and self._epochs_without_gain >= settings.early_stopping_patience
         )
 

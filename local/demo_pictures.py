@@ -11,6 +11,8 @@ from pathlib import Path
 from nestbox.api.boxes import Detection
 from nestbox.api.drawing import draw
 from nestbox.api.picture import Picture
+from nestbox.rows.epochs import from_row
+from nestbox.rules.epochs import best_epoch
 from nestbox.tables import EpochRow
 from PIL import Image, ImageDraw, ImageOps
 
@@ -112,13 +114,13 @@ def epochs_chart(title: str, epochs: Sequence[EpochRow]) -> str:
             _text(legend + 28, 45, name, INK),
         ]
         legend += 60 + 7 * len(name)
-    scored = [(float(row.validation_map), int(row.epoch)) for row in epochs if row.validation_map is not None]
-    if scored:
-        best, at = max(scored, key=lambda pair: (pair[0], -pair[1]))
+    best = best_epoch(map(from_row, epochs))
+    if best is not None and best.validation_map is not None:
+        at, height = best.epoch, best.validation_map
         anchor = "end" if at > last * 0.8 else "middle"
         parts += [
-            f'<circle cx="{axes.x(at):.1f}" cy="{axes.y(best):.1f}" r="4" fill="{GREEN}"/>',
-            _text(axes.x(at), axes.y(best) - 10, f"{best:.3f}", GREEN, anchor, bold=True),
+            f'<circle cx="{axes.x(at):.1f}" cy="{axes.y(height):.1f}" r="4" fill="{GREEN}"/>',
+            _text(axes.x(at), axes.y(height) - 10, f"{height:.3f}", GREEN, anchor, bold=True),
         ]
     return "\n".join([*parts, "</svg>"]) + "\n"
 

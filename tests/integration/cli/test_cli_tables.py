@@ -339,6 +339,7 @@ def test_watch_reads_epochs_from_the_log_before_the_table_has_them(
     log(
         "#quality_metric: host=algo-1, epoch=0, batch=3 train cross_entropy <loss>=(3.0)",
         "#quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>=(1.5)",
+        "#input_metric: host=algo-1, epoch=0, input size=96 pixels",
         "#quality_metric: host=algo-1, epoch=0, validation mAP <score>=(0.25)",
         "#throughput_metric: host=algo-1, train throughput=123.4 records/second",
     )
@@ -349,6 +350,7 @@ def test_watch_reads_epochs_from_the_log_before_the_table_has_them(
     assert epoch["validation_map"] == 0.25
     assert epoch["train_cross_entropy"] == 1.5
     assert epoch["images_per_second"] == 123.4
+    assert epoch["input_size"] == 96
 
 
 def test_watch_gives_up_when_its_time_is_up(capsys: pytest.CaptureFixture[str]) -> None:

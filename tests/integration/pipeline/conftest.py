@@ -686,6 +686,7 @@ class World:
                 (base + 500, "#throughput_metric: host=algo-1, train throughput=120.5 records/second"),
                 (base + 600, f"{quality} train cross_entropy <loss>=({1 / (epoch + 1):.4f})"),
                 (base + 600, f"{quality} train smooth_l1 <loss>=(0.25)"),
+                (base + 900, f"#input_metric: host=algo-1, epoch={epoch}, input size=96 pixels"),
             ]
             if score is not None:
                 lines.append((base + 900, f"{quality} validation mAP <score>=({score:.6f})"))

@@ -51,9 +51,12 @@ def test_a_contact_sheet_holds_all_pictures() -> None:
         assert sheet.size == (columns * 490 + 10, rows * 410 + 10)
 
 
+AT = "2026-11-30T18:00:00Z"
+
+
 def epochs(*maps: float | None) -> list[EpochRow]:
     return [
-        EpochRow("r", number, validation_map=value, train_cross_entropy=3.0 / (number + 1), at="x")
+        EpochRow("r", number, validation_map=value, train_cross_entropy=3.0 / (number + 1), at=AT)
         for number, value in enumerate(maps)
     ]
 

@@ -20,6 +20,7 @@ def test_every_metric_is_found_by_its_definition() -> None:
     log = MetricsLog("algo-1", stream)
     log.batch_losses(3, 20, 0.5, 0.25)
     log.epoch_losses(3, 0.5, 0.25)
+    log.input_size(3, 96)
     log.validation_map(3, 0.875)
     log.throughput(123.4)
     log.progress(1, 8)

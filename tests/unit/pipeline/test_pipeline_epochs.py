@@ -73,6 +73,28 @@ def test_of_equal_epochs_the_latest_is_best_as_in_the_artefact():
     assert best_epoch(log.epochs).epoch == 2
 
 
+def test_epochs_on_the_largest_inputs_are_better_than_any_on_small_ones():
+    logged = [(96, 0.9), (96, 0.8), (128, 0.3), (128, 0.4), (128, 0.35)]
+    texts = []
+    for epoch, (pixels, score) in enumerate(logged):
+        texts += [
+            f"#input_metric: host=algo-1, epoch={epoch}, input size={pixels} pixels",
+            quality(epoch, "validation mAP", score),
+        ]
+    log = read_log(lines(*texts))
+    assert [e.input_size for e in log.epochs] == [96, 96, 128, 128, 128]
+    assert best_epoch(log.epochs).epoch == 3
+    assert best_epoch(log.epochs[:2]).epoch == 0
+    unsaid = read_log(lines(quality(0, "validation mAP", 0.9), *texts[2:]))
+    assert best_epoch(unsaid.epochs).epoch == 3
+
+
+def test_of_an_epoch_known_by_its_input_alone_nothing_is_best():
+    log = read_log(lines("#input_metric: host=algo-1, epoch=0, input size=96 pixels"))
+    assert log.epochs == (Epoch(0, START, input_size=96),)
+    assert best_epoch(log.epochs) is None
+
+
 def test_an_epoch_trained_twice_counts_as_the_last_time():
     log = read_log(
         lines(

@@ -344,6 +344,8 @@ class EpochRow(Model):
     train_smooth_l1 = NumberAttribute(null=True)
     seconds = NumberAttribute(null=True)
     images_per_second = NumberAttribute(null=True)
+    input_size = NumberAttribute(null=True)
+    """Pixels a side."""
     at = UnicodeAttribute()
     """When the last of its metrics was logged."""
 

@@ -250,6 +250,7 @@ class EpochView(BaseModel):
     train_smooth_l1: float | None = None
     seconds: float | None = None
     images_per_second: float | None = None
+    input_size: int | None = Field(None, description="Side of the images as the network saw them, in pixels")
     at: str
 
     @classmethod

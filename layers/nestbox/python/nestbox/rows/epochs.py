@@ -13,6 +13,7 @@ _METRICS = (
     "train_smooth_l1",
     "seconds",
     "images_per_second",
+    "input_size",
 )
 
 
@@ -32,7 +33,7 @@ def from_row(row: EpochRow) -> Epoch:
     return Epoch(
         int(row.epoch),
         timestamps.from_text(row.at),
-        **{name: float(value) for name in _METRICS if (value := getattr(row, name)) is not None},
+        **{name: value for name in _METRICS if (value := getattr(row, name)) is not None},
     )
 
 

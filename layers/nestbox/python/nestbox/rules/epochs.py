@@ -3,11 +3,13 @@
     #quality_metric: host=algo-1, epoch=0, batch=2 train cross_entropy <loss>=(1.3711)   (within the epoch)
     #quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>=(0.9022)
     #quality_metric: host=algo-1, epoch=0, train smooth_l1 <loss>=(0.4311)
+    #input_metric: host=algo-1, epoch=0, input size=96 pixels
     #quality_metric: host=algo-1, epoch=0, validation mAP <score>=(0.1234)
     #throughput_metric: host=algo-1, train throughput=123.4 records/second
     #progress_metric: host=algo-1, completed 10 % of epochs
 
-A value that is no finite number is missing; missing is never 0.
+A value that is no finite number is missing; missing is never 0. Only ours tells the input's size: a training
+may begin on small inputs.
 """
 
 import math
@@ -22,6 +24,7 @@ _QUALITY = re.compile(
     r"(?P<metric>train cross_entropy|train smooth_l1|validation mAP) <\w+>=\((?P<value>[^)]*)\)"
 )
 _THROUGHPUT = re.compile(r"#throughput_metric:.*?train throughput=(?P<value>\S+) records/second")
+_INPUT = re.compile(r"#input_metric:.*?\bepoch=(?P<epoch>\d+), input size=(?P<pixels>\d{1,5}) pixels")
 _PROGRESS = re.compile(r"#progress_metric:.*?completed (?P<percent>[\d.]+) ?% of epochs")
 
 
@@ -44,6 +47,8 @@ class Epoch:
     seconds: float | None = None
     """From the end of the epoch before; unknown of the first."""
     images_per_second: float | None = None
+    input_size: int | None = None
+    """The side in pixels at which images were seen; None: the same in all epochs."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,10 @@ def read_log(lines: Iterable[LogLine]) -> TrainingLog:
                 known = epochs.get(current, Epoch(current, line.at))
                 epochs[current] = _with_metric(replace(known, at=line.at), quality["metric"], value)
                 ends[current] = line.at
+        elif size := _INPUT.search(line.text):
+            current = int(size["epoch"])
+            known = epochs.get(current, Epoch(current, line.at))
+            epochs[current] = replace(known, input_size=int(size["pixels"]))
         elif throughput := _THROUGHPUT.search(line.text):
             value = _finite(throughput["value"])
             if value is not None:
@@ -83,12 +92,13 @@ def read_log(lines: Iterable[LogLine]) -> TrainingLog:
 
 
 def best_epoch(epochs: Iterable[Epoch]) -> Epoch | None:
-    """The epoch with the highest mAP on the validation images; None: none has one.
+    """The epoch whose weights are in the artefact; None: none was scored.
 
-    Of equals the latest, whose weights are in the artefact: it has seen more.
+    Of those that saw the largest inputs the one with the highest mAP on the validation images, and of equals
+    the latest: it has seen more.
     """
     scored = [epoch for epoch in epochs if epoch.validation_map is not None]
-    return max(scored, key=lambda epoch: (epoch.validation_map or 0.0, epoch.epoch), default=None)
+    return max(scored, key=lambda e: (e.input_size or 0, e.validation_map or 0.0, e.epoch), default=None)
 
 
 def _with_metric(epoch: Epoch, metric: str, value: float) -> Epoch:
