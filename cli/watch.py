@@ -170,6 +170,8 @@ class PlainLines(_Quiet):
 
     def _epoch(self, epoch: Epoch) -> None:
         speed = f"{epoch.images_per_second:.0f} images/s" if epoch.images_per_second else ""
+        if epoch.input_size:
+            speed += f" at {epoch.input_size} px"
         self._out.print(
             f"{epoch.at:%H:%M:%S}   epoch {epoch.epoch:>3}  mAP {number(epoch.validation_map, 4)} "
             f"{bar(epoch.validation_map, 16):<16} cross entropy {number(epoch.train_cross_entropy)}  "

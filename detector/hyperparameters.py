@@ -28,6 +28,10 @@ _SMALL_VIEWS = 17_000
 _SMALL_VIEWS_SIZE = 192
 _SMALL_EPOCHS = (30, 200)
 _SMALL_RATE = 0.004
+# Weights decay as much in a long run as in one of so many steps at a decay of 1, so less in each of its steps
+# (arXiv:2405.13698), but in none by more than this.
+_DECAY_STEPS = 400
+_MOST_DECAY = 0.3
 # A run that starts from a model is shortened to this share at most: below, it does not reach what a run from
 # scratch reaches.
 _LEAST_SHARE = 0.3
@@ -87,6 +91,7 @@ class Hyperparameters:
     nestbox_loss: str
     nestbox_schedule: str
     nestbox_progressive: bool
+    nestbox_weight_decay: float
     nestbox_class_names: tuple[str, ...]
 
 
@@ -120,8 +125,7 @@ def parse(
     if problems:
         raise HyperparameterError(problems)
     small = checked.get("base_network") == SMALL_NETWORK
-    samples = checked["num_training_samples"]
-    defaults = _small_defaults(samples, unlearnt, image_size) if small else _BUILT_IN_DEFAULTS
+    defaults = _small_defaults(checked, unlearnt, image_size) if small else _BUILT_IN_DEFAULTS
     return Hyperparameters(**{**_COMMON_DEFAULTS, **defaults, **checked})
 
 
@@ -159,7 +163,11 @@ def default_small_epochs(
     least, most = _SMALL_EPOCHS
     views = _SMALL_VIEWS * max(1.0, _SMALL_VIEWS_SIZE / image_size)
     epochs = min(max(math.ceil(views / training_samples), least), most)
-    return math.ceil(epochs * max(unlearnt, _LEAST_SHARE))
+    return math.ceil(epochs * _share_to_train(unlearnt))
+
+
+def _share_to_train(unlearnt: float) -> float:
+    return max(unlearnt, _LEAST_SHARE)
 
 
 def as_text(hyperparameters: Hyperparameters) -> dict[str, str]:
@@ -311,6 +319,7 @@ _RULES: dict[str, Callable[[str], Any]] = {
     "nestbox_loss": _one_of("cross_entropy", "focal"),
     "nestbox_schedule": _one_of("auto", *_SMOOTH_SCHEDULES, "step"),
     "nestbox_progressive": _truth,
+    "nestbox_weight_decay": _between(0, 1, low_open=False, high_open=False),
     "nestbox_class_names": _class_names,
 }
 
@@ -343,15 +352,21 @@ _BUILT_IN_DEFAULTS: dict[str, Any] = {
     "optimizer": "sgd",
     "learning_rate": 0.001,
     "weight_decay": 0.0005,
+    "nestbox_weight_decay": 0.0,
 }
 
 
-def _small_defaults(training_samples: int, unlearnt: float, image_size: int) -> dict[str, Any]:
+def _small_defaults(checked: Mapping[str, Any], unlearnt: float, image_size: int) -> dict[str, Any]:
+    samples = checked["num_training_samples"]
+    epochs = default_small_epochs(samples, unlearnt, image_size)
+    batch_size = 16
+    steps = checked.get("epochs", epochs) * math.ceil(samples / checked.get("mini_batch_size", batch_size))
     return {
-        "epochs": default_small_epochs(training_samples, unlearnt, image_size),
-        "mini_batch_size": 16,
+        "epochs": epochs,
+        "mini_batch_size": batch_size,
         "image_shape": None,
         "optimizer": "adam",
         "learning_rate": _SMALL_RATE,
         "weight_decay": 0.0,
+        "nestbox_weight_decay": min(_DECAY_STEPS * _share_to_train(unlearnt) / steps, _MOST_DECAY),
     }

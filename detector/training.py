@@ -11,7 +11,7 @@ from detector.batches import BatchMaker, View, Views
 from detector.checkpoint import Checkpoint, CheckpointFolder
 from detector.errors import DivergedError, HyperparameterError
 from detector.evaluation import Evaluator, Score
-from detector.flat_weights import UNDECAYED, FlatWeights, MovingAverage
+from detector.flat_weights import DECAYED, UNDECAYED, FlatWeights, MovingAverage
 from detector.hyperparameters import Hyperparameters
 from detector.metrics_log import MetricsLog
 from detector.mxnet_runtime import mx
@@ -52,6 +52,7 @@ class Stepper:
         optimizer.set_wd_mult({UNDECAYED: 0.0})
         self._updater = mx.optimizer.get_updater(optimizer)
         focal = hyperparameters.nestbox_loss == "focal"
+        self._decay = hyperparameters.nestbox_weight_decay
         self._replicas = Replicas(network, self.weights, makers, focal=focal)
 
     def step(self, views: Sequence[View], learning_rate: float) -> tuple[float, float]:
@@ -62,6 +63,10 @@ class Stepper:
         optimizer.lr, optimizer.rescale_grad = learning_rate, share
         for group, (values, gradients) in self._groups.items():
             self._updater(group, gradients, values)
+            if group == DECAYED and self._decay:
+                # Beside what the optimiser does and not through it, so that Adam does not scale it away
+                # (arXiv:1711.05101).
+                values *= 1 - learning_rate * self._decay
         return losses.cross_entropy * share, losses.smooth_l1 * share
 
     def state(self) -> bytes:

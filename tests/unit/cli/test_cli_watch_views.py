@@ -29,7 +29,9 @@ def run(*states: str) -> RunRow:
 
 
 def epoch(number: int, value: float | None = None, speed: float | None = None) -> Epoch:
-    return Epoch(number, START, validation_map=value, train_cross_entropy=1.0, images_per_second=speed)
+    return Epoch(
+        number, START, validation_map=value, train_cross_entropy=1.0, images_per_second=speed, input_size=96
+    )
 
 
 def told(news: News, look: Look) -> list[str | int]:
@@ -73,7 +75,7 @@ def test_plain_lines_show_states_and_epochs() -> None:
     assert lines[1] == f"run {RUN}"
     assert lines[2:4] == ["22:40:00 PREPARING  PREPARING!", "22:40:05 TRAINING (+5.0 s)  TRAINING!"]
     assert "epoch   0  mAP 0.2500" in lines[4]
-    assert "90 images/s" in lines[4]
+    assert "90 images/s at 96 px" in lines[4]
 
 
 def test_the_live_picture_shows_the_path_the_sparkline_and_the_best_epoch() -> None:

@@ -79,6 +79,15 @@ def test_default_epochs_fall_with_the_dataset() -> None:
     assert counts[-1] >= 30
 
 
+def test_weights_decay_as_much_over_a_long_run_as_over_a_short_one() -> None:
+    small = {**REQUIRED, "num_training_samples": "160", "base_network": "nestbox-small"}
+    decays = [parse({**small, "epochs": epochs}).nestbox_weight_decay for epochs in ("800", "80", "5")]
+    assert decays == [0.05, 0.3, 0.3]
+    assert parse({**small, "epochs": "800", "mini_batch_size": "32"}).nestbox_weight_decay == 0.1
+    assert parse({**small, "epochs": "400"}, 0.5).nestbox_weight_decay == 0.05
+    assert parse({**small, "nestbox_weight_decay": "0"}).nestbox_weight_decay == 0
+
+
 def test_default_epochs_show_small_inputs_more_often_and_large_ones_not_less() -> None:
     small = {**REQUIRED, "num_training_samples": "400", "base_network": "nestbox-small"}
     epochs = [parse(small, image_size=size).epochs for size in (128, 192, 352)]
@@ -131,6 +140,8 @@ def test_required_ones_are_missed() -> None:
         ("nestbox_seed", "2147483648"),
         ("nestbox_loss", "hinge"),
         ("nestbox_schedule", "linear"),
+        ("nestbox_weight_decay", "-0.1"),
+        ("nestbox_weight_decay", "1.1"),
         ("nestbox_class_names", "a,b"),
         ("nestbox_class_names", "a,b,b"),
         ("nestbox_class_names", "a,,b"),
@@ -173,6 +184,7 @@ def test_ours_have_defaults_that_change_nothing() -> None:
     parsed = parse(REQUIRED)
     assert (parsed.nestbox_seed, parsed.nestbox_loss, parsed.nestbox_schedule) == (0, "cross_entropy", "auto")
     assert parsed.nestbox_progressive
+    assert parsed.nestbox_weight_decay == 0
     assert parsed.nestbox_class_names == ()
 
 
