@@ -33,7 +33,7 @@ _SMALL_RATE = 0.004
 _DECAY_STEPS = 400
 _MOST_DECAY = 0.3
 # A run that starts from a model is shortened to this share at most: below, it does not reach what a run from
-# scratch reaches.
+# scratch reaches. Its learning rate is lower by the same share, as at the full one it first forgets.
 _LEAST_SHARE = 0.3
 
 # Told by SageMaker's own machinery, or known to the built-in algorithm's default configuration but not to its
@@ -366,7 +366,7 @@ def _small_defaults(checked: Mapping[str, Any], unlearnt: float, image_size: int
         "mini_batch_size": batch_size,
         "image_shape": None,
         "optimizer": "adam",
-        "learning_rate": _SMALL_RATE,
+        "learning_rate": _SMALL_RATE * _share_to_train(unlearnt),
         "weight_decay": 0.0,
         "nestbox_weight_decay": min(_DECAY_STEPS * _share_to_train(unlearnt) / steps, _MOST_DECAY),
     }

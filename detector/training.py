@@ -20,6 +20,9 @@ from detector.schedule import choose_schedule
 from detector.weights import Weights, put_weights, take_weights
 
 _BATCHES_BETWEEN_LINES = 20
+SCORE_NOISE = 0.005
+"""By how much mAP on a few dozen validation images differs for no reason."""
+_LOGGED_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,9 @@ class Best:
     """The weights worth keeping, the epoch (from 0) they come from, the input's side in pixels that they were
     scored at (see `InputSizes`), and the score; None if none was scored.
 
-    Once an epoch has seen images in full, those on small inputs count no more: on few validation images
-    chance puts one of them first, and its boxes fit less closely.
+    Once an epoch has seen images in full, those on small inputs count no more, and of epochs whose scores
+    differ by no more than chance the latest counts: on few validation images chance puts any of them first,
+    and the boxes of later ones fit more closely.
     """
 
     epoch: int
@@ -115,6 +119,7 @@ class Training:
         self._schedule = choose_schedule(hyperparameters, views.steps_per_epoch)
         self._first_epoch = 0
         self._best: Best | None = None
+        self._highest = 0.0
         self._epochs_without_gain = 0
 
     def run(self) -> Best:
@@ -173,14 +178,16 @@ class Training:
             return False
         self._log.input_size(epoch, size)
         self._log.validation_map(epoch, score.mean)
-        best = None
-        if self._best is not None and self._best.score is not None and self._best.size == size:
-            best = self._best.score.mean
-        tolerance = self._hyperparameters.early_stopping_tolerance
-        gained = best is None or (score.mean > best and score.mean - best >= tolerance * best)
+        # As others read it in the log, so that they choose the same epoch.
+        reached = round(score.mean, _LOGGED_DIGITS)
+        if self._best is None or self._best.size != size:
+            gained, self._highest = True, reached
+        else:
+            before, self._highest = self._highest, max(self._highest, reached)
+            tolerance = self._hyperparameters.early_stopping_tolerance
+            gained = reached > before and reached - before >= tolerance * before
         self._epochs_without_gain = 0 if gained else self._epochs_without_gain + 1
-        # Of equal scores the later one has seen more; small validation sets tie often.
-        if best is None or score.mean >= best:
+        if reached >= self._highest - SCORE_NOISE:
             self._best = Best(epoch, size, score, take_weights(self._averaged))
         return True
 
@@ -204,6 +211,7 @@ class Training:
         state = {
             "epoch": epoch,
             "best_epoch": self._best.epoch,
+            "highest": self._highest,
             "average_precision": {str(k): v for k, v in self._best.score.by_class.items()},
             "epochs_without_gain": self._epochs_without_gain,
         }
@@ -227,6 +235,7 @@ class Training:
         precision = {int(class_id): value for class_id, value in state["average_precision"].items()}
         best = state["best_epoch"]
         self._best = Best(best, self._sizes.at(best), Score(precision), checkpoint.best)
+        self._highest = state["highest"]
         self._epochs_without_gain = state["epochs_without_gain"]
         self._first_epoch = state["epoch"] + 1
         self._log.info(f"Resuming from the checkpoint of epoch {state['epoch']}")

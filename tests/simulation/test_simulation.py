@@ -11,7 +11,7 @@ from simulation.soak import Ended, play_all
 from simulation.story import judge, shrink, tell
 from simulation.world import World, play, simulated_aws
 
-SEEDS = range(200)
+SEEDS = range(100)
 
 
 @pytest.fixture(scope="module")

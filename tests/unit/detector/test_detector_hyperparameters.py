@@ -216,7 +216,8 @@ def test_a_run_that_starts_from_a_model_is_as_long_as_there_is_to_learn() -> Non
     small = {**REQUIRED, "base_network": "nestbox-small"}
     fresh, half, little = (parse(small, unlearnt) for unlearnt in (1.0, 0.5, 0.01))
     assert half.epochs == math.ceil(fresh.epochs / 2)
-    assert half.learning_rate == fresh.learning_rate
+    assert half.learning_rate == fresh.learning_rate / 2
     assert little.epochs == math.ceil(fresh.epochs * 0.3), "never less than three tenths"
+    assert little.learning_rate == fresh.learning_rate * 0.3
     wished = parse(small | {"epochs": "7", "learning_rate": "0.1"}, 0.01)
     assert (wished.epochs, wished.learning_rate) == (7, 0.1), "what is wished for holds"

@@ -89,6 +89,16 @@ def test_epochs_on_the_largest_inputs_are_better_than_any_on_small_ones():
     assert best_epoch(unsaid.epochs).epoch == 3
 
 
+@pytest.mark.parametrize(("told", "best"), [(True, 3), (False, 1)])
+def test_of_our_epochs_the_latest_that_differs_by_chance_alone_is_best(told, best):
+    texts = []
+    for epoch, score in enumerate([0.2, 0.9, 0.891, 0.896, 0.894]):
+        if told:
+            texts.append(f"#input_metric: host=algo-1, epoch={epoch}, input size=96 pixels")
+        texts.append(quality(epoch, "validation mAP", score))
+    assert best_epoch(read_log(lines(*texts)).epochs).epoch == best
+
+
 def test_of_an_epoch_known_by_its_input_alone_nothing_is_best():
     log = read_log(lines("#input_metric: host=algo-1, epoch=0, input size=96 pixels"))
     assert log.epochs == (Epoch(0, START, input_size=96),)

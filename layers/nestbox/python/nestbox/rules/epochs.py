@@ -19,6 +19,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
+SCORE_NOISE = 0.005
+"""By how much the mAP of our detector's epochs differs for no reason; it goes by the same."""
+
 _QUALITY = re.compile(
     r"#quality_metric:.*?\bepoch=(?P<epoch>\d+),?\s+(?P<batch>batch=\d+,?\s+)?"
     r"(?P<metric>train cross_entropy|train smooth_l1|validation mAP) <\w+>=\((?P<value>[^)]*)\)"
@@ -94,11 +97,16 @@ def read_log(lines: Iterable[LogLine]) -> TrainingLog:
 def best_epoch(epochs: Iterable[Epoch]) -> Epoch | None:
     """The epoch whose weights are in the artefact; None: none was scored.
 
-    Of those that saw the largest inputs the one with the highest mAP on the validation images, and of equals
-    the latest: it has seen more.
+    The one with the highest mAP on the validation images, and of equals the latest: it has seen more. Of
+    ours, which tell the input's size, only those that saw the largest inputs count, and as equal counts what
+    differs by no more than chance.
     """
-    scored = [epoch for epoch in epochs if epoch.validation_map is not None]
-    return max(scored, key=lambda e: (e.input_size or 0, e.validation_map or 0.0, e.epoch), default=None)
+    scored = [(epoch, epoch.validation_map) for epoch in epochs if epoch.validation_map is not None]
+    largest = max((epoch.input_size or 0 for epoch, _ in scored), default=0)
+    compared = [(epoch, score) for epoch, score in scored if (epoch.input_size or 0) == largest]
+    least = max((score for _, score in compared), default=0.0) - (SCORE_NOISE if largest else 0.0)
+    equals = [epoch for epoch, score in compared if score >= least]
+    return max(equals, key=lambda epoch: epoch.epoch, default=None)
 
 
 def _with_metric(epoch: Epoch, metric: str, value: float) -> Epoch:
