@@ -39,7 +39,7 @@ RARE = {
     ("FAILED", "DEPLOYING"),
     ("REJECTED", "DEPLOYING"),
 }
-"""Moves that not every two hundred schedules bring about; the soak test comes through them."""
+"""Moves that not every hundred schedules bring about; the soak test comes through them."""
 
 
 def test_the_schedules_come_through_everything(ended: list[Ended]) -> None:
