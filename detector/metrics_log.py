@@ -5,6 +5,9 @@ import threading
 from datetime import UTC, datetime
 from typing import TextIO
 
+SCORE_DIGITS = 6
+"""Digits behind the point of losses and scores; whoever reads the log knows no more of them."""
+
 
 class MetricsLog:
     """Writes log lines as the built-in algorithm does, each flushed at once for CloudWatch to see."""
@@ -54,7 +57,7 @@ class MetricsLog:
         self.info(f"#progress_metric: host={self._host}, completed {100 * completed // total} % of epochs")
 
     def _quality(self, epoch: int, name: str, value: float) -> None:
-        self.info(f"#quality_metric: host={self._host}, epoch={epoch}, {name}=({value:.6f})")
+        self.info(f"#quality_metric: host={self._host}, epoch={epoch}, {name}=({value:.{SCORE_DIGITS}f})")
 
     def _write(self, level: str, message: str) -> None:
         now = datetime.now(UTC).strftime("%m/%d/%Y %H:%M:%S")

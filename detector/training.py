@@ -13,7 +13,7 @@ from detector.errors import DivergedError, HyperparameterError
 from detector.evaluation import Evaluator, Score
 from detector.flat_weights import DECAYED, UNDECAYED, FlatWeights, MovingAverage
 from detector.hyperparameters import Hyperparameters
-from detector.metrics_log import MetricsLog
+from detector.metrics_log import SCORE_DIGITS, MetricsLog
 from detector.mxnet_runtime import mx
 from detector.replicas import Replicas
 from detector.schedule import choose_schedule
@@ -22,7 +22,6 @@ from detector.weights import Weights, put_weights, take_weights
 _BATCHES_BETWEEN_LINES = 20
 SCORE_NOISE = 0.005
 """By how much mAP on a few dozen validation images differs for no reason."""
-_LOGGED_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ class Training:
         self._log.input_size(epoch, size)
         self._log.validation_map(epoch, score.mean)
         # As others read it in the log, so that they choose the same epoch.
-        reached = round(score.mean, _LOGGED_DIGITS)
+        reached = round(score.mean, SCORE_DIGITS)
         if self._best is None or self._best.size != size:
             gained, self._highest = True, reached
         else:
