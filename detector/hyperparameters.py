@@ -28,8 +28,8 @@ _SMALL_VIEWS = 17_000
 _SMALL_VIEWS_SIZE = 192
 _SMALL_EPOCHS = (30, 200)
 _SMALL_RATE = 0.004
-# Weights decay as much in a long run as in one of so many steps at a decay of 1, so less in each of its steps,
-# but in none by more than this. (arXiv:2405.13698 asks for less where there is more data.)
+# Weights decay as much in a long run as in one of so many steps at a decay of 1, so less in each of its
+# steps, but in none by more than this. (arXiv:2405.13698 asks for less where there is more data.)
 _DECAY_STEPS = 400
 _MOST_DECAY = 0.3
 # A run that starts from a model is shortened to this share at most: below, it does not reach what a run from
