@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.detector_serving import against_mxnet, cold_start, latency, throughput
 from detector.architecture import build_network, plan_for
 from detector.artefact import Artefact, graph_of, write_artefact
-from detector.batches import Batch, BatchMaker, View, Views
+from detector.batches import Batch, BatchMaker, Mosaics, View, Views
 from detector.checkpoint import CheckpointFolder
 from detector.cores import available_cores
 from detector.description import Description
@@ -107,7 +107,9 @@ def _training() -> tuple[float, float, Artefact]:
         images = ImageMemory(train, _SIZE, pool, 2**30)
         squares = ImageMemory(validation, _SIZE, pool, 2**30, lambda image: to_square(image, _SIZE))
         batch_size = settings.mini_batch_size
-        views = Views(_TRAIN, constant(_SIZE), batch_size, 0)
+        views = Views(
+            _TRAIN, constant(_SIZE), batch_size, 0, Mosaics(settings.nestbox_mosaic, _SERVED_EPOCHS)
+        )
         makers = batch_makers(images, labels, plan, constant(_SIZE), batch_size, (0.5, 0.4))
         for maker in makers:
             stack.enter_context(maker)

@@ -171,6 +171,7 @@ _TRAINING: dict[str, _Rule] = {
     "nestbox_progressive": _BOOL,
     "nestbox_schedule": _one_of("auto", *_SMOOTH_SCHEDULES, "step"),
     "nestbox_seed": _whole(0, 2**31 - 1),
+    "nestbox_mosaic": _number(0, 1),
     "nestbox_weight_decay": _number(0, 1),
     "nms_threshold": _number(0, 1, above=True),
     "optimizer": _one_of("sgd", "adam", "rmsprop", "adadelta"),

@@ -1,11 +1,13 @@
-"""Random views of training images: crop or expand, mirror, stretch and recolour.
+"""Random views of training images: crop or expand, mirror, stretch and recolour; or four of them in a mosaic.
 
 Geometry is one crop and resize, and colour is one matrix, so a view costs about as much as a plain resize.
 Numbers come from Python's generator: NumPy's takes five times as long to start, and twice as long for one.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from random import Random
 
 import cv2
@@ -24,6 +26,9 @@ _WINDOW_TRIES = 20
 _ANCHORING_SHARE = 0.6
 # ...and a box of which less than this is left is no longer asked for.
 _VISIBLE_SHARE = 0.3
+PICTURES_OF_A_MOSAIC = 4
+# Where the pieces of a mosaic meet, across and down.
+_MOSAIC_CENTRE = (0.35, 0.65)
 _BRIGHTNESS = 0.3
 _CONTRAST = 0.3
 _SATURATION = 0.4
@@ -36,28 +41,38 @@ _THIRD = np.full((3, 3), 1 / 3)
 _SKEW = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
 
 Window = tuple[float, float, float, float]
-_WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 
 
-def random_window(labels: Labels, random: Random) -> Window:
-    """Return a source window (left, top, width, height) relative to the image, perhaps reaching beyond it."""
+def random_window(labels: Labels, random: Random, shape: tuple[float, float] = (1.0, 1.0)) -> Window:
+    """Return a source window (left, top, width, height) relative to the image, perhaps reaching beyond it.
+
+    `shape`: the width and height of what is to be seen through it, against a view that shows as much as the
+    image does; smaller for a piece of a view.
+    """
+    across, down = shape
     if random.random() < _WHOLE_IMAGE_SHARE:
-        return _WHOLE
+        return _around_the_image(across / down)
     low, high = np.log(_WINDOW_SCALE)
     sizes = areas(labels[:, 1:])
     for _ in range(_WINDOW_TRIES):
         scale = math.exp(random.uniform(low, high))
         stretch = math.exp(random.uniform(-0.5, 0.5) * math.log(_WINDOW_STRETCH))
-        width, height = scale * stretch, scale / stretch
+        width, height = scale * stretch * across, scale / stretch * down
         left = random.uniform(min(0, 1 - width), max(0, 1 - width))
         top = random.uniform(min(0, 1 - height), max(0, 1 - height))
         if not len(labels):
             return left, top, width, height
-        across = np.minimum(labels[:, 3], left + width) - np.maximum(labels[:, 1], left)
-        down = np.minimum(labels[:, 4], top + height) - np.maximum(labels[:, 2], top)
-        if (across.clip(0) * down.clip(0) > _ANCHORING_SHARE * sizes).any():
+        seen_across = np.minimum(labels[:, 3], left + width) - np.maximum(labels[:, 1], left)
+        seen_down = np.minimum(labels[:, 4], top + height) - np.maximum(labels[:, 2], top)
+        if (seen_across.clip(0) * seen_down.clip(0) > _ANCHORING_SHARE * sizes).any():
             return left, top, width, height
-    return _WHOLE
+    return _around_the_image(across / down)
+
+
+def _around_the_image(aspect: float) -> Window:
+    """Return the smallest window of an aspect (width by height, in shares of the image) that shows all."""
+    width, height = max(aspect, 1.0), max(1 / aspect, 1.0)
+    return (1 - width) / 2, (1 - height) / 2, width, height
 
 
 def labels_in_window(labels: Labels, window: Window) -> Labels:
@@ -75,19 +90,48 @@ def labels_in_window(labels: Labels, window: Window) -> Labels:
 def random_view(image: Image, labels: Labels, size: int, random: Random) -> tuple[Image, Labels]:
     """Return a random square view of size x size pixels and the labels that stay visible in it."""
     window = random_window(labels, random)
-    mirrored = random.random() < 0.5
+    return _seen_through(window, image, labels, (size, size), mirrored=random.random() < 0.5)
+
+
+def random_mosaic(
+    pictures: Sequence[tuple[Image, Labels]], size: int, random: Random
+) -> tuple[Image, Labels]:
+    """Return pieces of random views of four pictures (image, labels), laid together to size x size pixels.
+
+    Objects are as large as in a view or smaller, down to half. (Mosaics: YOLOv4, arXiv:2004.10934.)
+    """
+    across, down = (round(random.uniform(*_MOSAIC_CENTRE) * size) for _ in range(2))
+    mosaic = np.empty((size, size, 3), np.uint8)
+    seen = []
+    corners = product(((0, down), (down, size)), ((0, across), (across, size)))
+    for (image, labels), ((top, bottom), (left, right)) in zip(pictures, corners, strict=True):
+        width, height = right - left, bottom - top
+        shown = random.uniform(max(width, height), size)
+        window = random_window(labels, random, (width / shown, height / shown))
+        piece, inside = _seen_through(window, image, labels, (width, height), mirrored=random.random() < 0.5)
+        mosaic[top:bottom, left:right] = piece
+        inside[:, 1::2] = (inside[:, 1::2] * width + left) / size
+        inside[:, 2::2] = (inside[:, 2::2] * height + top) / size
+        seen.append(inside)
+    return mosaic, np.concatenate(seen)
+
+
+def _seen_through(
+    window: Window, image: Image, labels: Labels, size: tuple[int, int], *, mirrored: bool
+) -> tuple[Image, Labels]:
+    """Return what a window shows, as an image of size (width, height) in pixels, and the labels in it."""
     height, width = image.shape[:2]
-    across = _snap(window[0], window[2], width, size)
-    down = _snap(window[1], window[3], height, size)
+    across = _snap(window[0], window[2], width, size[0])
+    down = _snap(window[1], window[3], height, size[1])
     # An upright window needs no warp: a crop and a resize take a third of the time.
     view = cv2.resize(
         image[down.source, across.source],
         (across.target.stop - across.target.start, down.target.stop - down.target.start),
         interpolation=cv2.INTER_LINEAR,
     )
-    if view.shape[:2] != (size, size):
+    if view.shape[1::-1] != size:
         above, before = down.target.start, across.target.start
-        below, after = size - down.target.stop, size - across.target.stop
+        below, after = size[1] - down.target.stop, size[0] - across.target.stop
         view = cv2.copyMakeBorder(view, above, below, before, after, cv2.BORDER_CONSTANT, value=MEAN_BGR)
     seen = labels_in_window(labels, (across.start, down.start, across.length, down.length))
     if mirrored:

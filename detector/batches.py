@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.anchors import AnchorPlan
-from detector.augmentation import random_colour, random_view
+from detector.augmentation import PICTURES_OF_A_MOSAIC, random_colour, random_mosaic, random_view
 from detector.boxes import Corners, Labels
 from detector.image_memory import ImageMemory
 from detector.images import fill_planes
 from detector.input_sizes import InputSizes
 from detector.targets import match
 from detector.worker_processes import WorkerProcesses, shared_array
+
+MOSAICS_END = 0.85
+"""The share of the epochs that see mosaics; the last see images as they are asked about."""
 
 Number = TypeVar("Number", np.float32, np.int32)
 
@@ -38,20 +41,41 @@ class Batch:
 
 
 class View(NamedTuple):
-    """A random view of a training image: the image's index, what decides the view, its side in pixels."""
+    """A random view of a training image, or a mosaic of views of several.
 
-    image: int
+    images: the index of each. seed: what decides the view. size: its side in pixels.
+    """
+
+    images: tuple[int, ...]
     seed: int
     size: int
+
+
+@dataclass(frozen=True)
+class Mosaics:
+    """The share of views, 0..1, that are mosaics before epoch `end` (counted from 0); from there none is."""
+
+    share: float = 0.0
+    end: int = 0
+
+    def at(self, epoch: int) -> float:
+        """Return the share in an epoch."""
+        return self.share if epoch < self.end else 0.0
+
+
+_NO_MOSAICS = Mosaics()
 
 
 class Views:
     """The views that the steps of any epoch show; the same epoch has the same ones, whatever came before."""
 
-    def __init__(self, images: int, sizes: InputSizes, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, images: int, sizes: InputSizes, batch_size: int, seed: int, mosaics: Mosaics = _NO_MOSAICS
+    ) -> None:
         """`images`: how many there are to train on."""
         self._images = images
         self.sizes = sizes
+        self._mosaics = mosaics
         self._batch_size = batch_size
         self._seed = seed
 
@@ -68,7 +92,14 @@ class Views:
         for start in range(0, len(order), self._batch_size):
             chosen = order[start : start + self._batch_size]
             seeds = random.integers(2**63, size=len(chosen))
-            yield [View(*view, size) for view in zip(chosen.tolist(), seeds.tolist(), strict=True)]
+            others = random.integers(self._images, size=(len(chosen), PICTURES_OF_A_MOSAIC - 1))
+            mosaic = random.random(len(chosen)) < self._mosaics.at(number)
+            yield [
+                View((image, *beside) if several else (image,), view_seed, size)
+                for image, beside, several, view_seed in zip(
+                    chosen.tolist(), others.tolist(), mosaic.tolist(), seeds.tolist(), strict=True
+                )
+            ]
 
 
 class _Positives(NamedTuple):
@@ -120,7 +151,11 @@ class BatchMaker:
         """Make the view of a row."""
         row, view = task
         random = Random(view.seed)
-        pixels, seen = random_view(self._images[view.image], self._labels[view.image], view.size, random)
+        pictures = [(self._images[image], self._labels[image]) for image in view.images]
+        if len(pictures) > 1:
+            pixels, seen = random_mosaic(pictures, view.size, random)
+        else:
+            pixels, seen = random_view(*pictures[0], view.size, random)
         fill_planes(self._planes_of(row + 1, view.size)[row], pixels, random_colour(random))
         targets = match(self._anchors[view.size], seen, *self._overlaps)
         self._classes_of(row + 1, view.size)[row] = targets.classes

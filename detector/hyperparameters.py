@@ -32,6 +32,10 @@ _SMALL_RATE = 0.004
 # steps, but in none by more than this. (arXiv:2405.13698 asks for less where there is more data.)
 _DECAY_STEPS = 400
 _MOST_DECAY = 0.3
+# The share of views that are mosaics, unless images show more boxes than this on average: where they are
+# crowded anyway, a mosaic adds little but boxes that its edges cut.
+_SMALL_MOSAIC = 0.5
+_MOST_BOXES_FOR_MOSAICS = 5.0
 # A run that starts from a model is shortened to this share at most: below, it does not reach what a run from
 # scratch reaches. Its learning rate is lower by the same share, as at the full one it first forgets.
 _LEAST_SHARE = 0.3
@@ -92,16 +96,21 @@ class Hyperparameters:
     nestbox_schedule: str
     nestbox_progressive: bool
     nestbox_weight_decay: float
+    nestbox_mosaic: float
     nestbox_class_names: tuple[str, ...]
 
 
 def parse(
-    values: Mapping[str, str], unlearnt: float = 1.0, image_size: int = _SMALL_VIEWS_SIZE
+    values: Mapping[str, str],
+    unlearnt: float = 1.0,
+    image_size: int = _SMALL_VIEWS_SIZE,
+    boxes_per_image: float = 1.0,
 ) -> Hyperparameters:
     """Check hyperparameters as SageMaker hands them over.
 
     `unlearnt`: how much there is to learn beyond what a model to start from knows, 0 ... 1 (see
-    `warm_start.unlearnt_share`). `image_size`: the input's side in pixels. Defaults follow from both.
+    `warm_start.unlearnt_share`). `image_size`: the input's side in pixels. `boxes_per_image`: how many the
+    training images have on average. Defaults follow from these.
 
     Raises HyperparameterError listing every value that is missing, unknown or out of range.
     """
@@ -125,7 +134,9 @@ def parse(
     if problems:
         raise HyperparameterError(problems)
     small = checked.get("base_network") == SMALL_NETWORK
-    defaults = _small_defaults(checked, unlearnt, image_size) if small else _BUILT_IN_DEFAULTS
+    defaults = (
+        _small_defaults(checked, unlearnt, image_size, boxes_per_image) if small else _BUILT_IN_DEFAULTS
+    )
     return Hyperparameters(**{**_COMMON_DEFAULTS, **defaults, **checked})
 
 
@@ -320,6 +331,7 @@ _RULES: dict[str, Callable[[str], Any]] = {
     "nestbox_schedule": _one_of("auto", *_SMOOTH_SCHEDULES, "step"),
     "nestbox_progressive": _truth,
     "nestbox_weight_decay": _between(0, 1, low_open=False, high_open=False),
+    "nestbox_mosaic": _between(0, 1, low_open=False, high_open=False),
     "nestbox_class_names": _class_names,
 }
 
@@ -353,10 +365,13 @@ _BUILT_IN_DEFAULTS: dict[str, Any] = {
     "learning_rate": 0.001,
     "weight_decay": 0.0005,
     "nestbox_weight_decay": 0.0,
+    "nestbox_mosaic": 0.0,
 }
 
 
-def _small_defaults(checked: Mapping[str, Any], unlearnt: float, image_size: int) -> dict[str, Any]:
+def _small_defaults(
+    checked: Mapping[str, Any], unlearnt: float, image_size: int, boxes_per_image: float
+) -> dict[str, Any]:
     samples = checked["num_training_samples"]
     epochs = default_small_epochs(samples, unlearnt, image_size)
     batch_size = 16
@@ -369,4 +384,5 @@ def _small_defaults(checked: Mapping[str, Any], unlearnt: float, image_size: int
         "learning_rate": _SMALL_RATE * _share_to_train(unlearnt),
         "weight_decay": 0.0,
         "nestbox_weight_decay": min(_DECAY_STEPS * _share_to_train(unlearnt) / steps, _MOST_DECAY),
+        "nestbox_mosaic": _SMALL_MOSAIC if boxes_per_image <= _MOST_BOXES_FOR_MOSAICS else 0.0,
     }

@@ -15,7 +15,7 @@ from typing import Any
 from detector.anchors import AnchorPlan
 from detector.architecture import build_network, plan_for
 from detector.artefact import Artefact, graph_of, read_channel, write_artefact
-from detector.batches import Views
+from detector.batches import MOSAICS_END, Mosaics, Views
 from detector.boxes import Labels
 from detector.checkpoint import CheckpointFolder, fingerprint
 from detector.cores import available_cores
@@ -141,7 +141,8 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
         unlearnt = 1.0
         if previous is not None and known is not None:
             unlearnt = unlearnt_share(previous.description, known, len(train))
-        settings = parse(layout.hyperparameters(), unlearnt, plan.image_size)
+        boxes_per_image = sum(map(len, labels)) / len(labels)
+        settings = parse(layout.hyperparameters(), unlearnt, plan.image_size, boxes_per_image)
         log.info(f"Final configuration: {as_text(settings)}")
         small = settings.base_network == SMALL_NETWORK
         if settings.use_pretrained_model and not small and not warm:
@@ -158,7 +159,8 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
             for size in seen
         }
         checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train), log)
-        views = Views(len(train), sizes, settings.mini_batch_size, settings.nestbox_seed)
+        mosaics = Mosaics(settings.nestbox_mosaic, int(settings.epochs * MOSAICS_END))
+        views = Views(len(train), sizes, settings.mini_batch_size, settings.nestbox_seed, mosaics)
         with ExitStack() as stack:
             makers = [
                 stack.enter_context(maker)

@@ -17,11 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from benchmarks.accuracy.datasets import Packed
+from detector.architecture import plan_for
+from detector.hyperparameters import SMALL_NETWORK, default_small_epochs
 from detector.input_sizes import FIRST_SHARE
+from detector.recordio_dataset import read_dataset
 
 _SCORE = re.compile(r"epoch=(\d+), validation mAP <score>=\((\S+)\)")
 _RATE = re.compile(r"train throughput=(\S+) records/second")
-_BASE_NETWORK = "nestbox-small"
 # Epochs of the job that tells how long one takes: six on small inputs and three in full, of either the first
 # ones are slower than the rest.
 _TIMED_EPOCHS = 9
@@ -94,6 +96,12 @@ def epochs_within(
     return max(1, math.floor((seconds - (course.seconds - an_epoch * _TIMED_EPOCHS)) / an_epoch))
 
 
+def default_epochs(packed: Packed) -> int:
+    """Return how many epochs a job takes that is not told."""
+    labels = [sample.labels for sample in read_dataset([packed.train], len(packed.classes), 10**6)]
+    return default_small_epochs(len(labels), image_size=plan_for(SMALL_NETWORK, labels, None).image_size)
+
+
 def score(model: Path, data: Path) -> tuple[float, float]:
     """Return mAP@0.5 (all points) and COCO AP of a model (a folder or model.tar.gz) on a .rec file."""
     done = subprocess.run(
@@ -111,7 +119,7 @@ def score(model: Path, data: Path) -> tuple[float, float]:
 def _lay_out(root: Path, packed: Packed, channels: Mapping[str, Path], wishes: Mapping[str, object]) -> None:
     summary = json.loads((packed.train.parent / "summary.json").read_text(encoding="utf-8"))
     values = {
-        "base_network": _BASE_NETWORK,
+        "base_network": SMALL_NETWORK,
         "num_classes": len(packed.classes),
         "num_training_samples": summary["train_samples"],
         "label_width": summary["label_width"],

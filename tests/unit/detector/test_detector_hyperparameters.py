@@ -88,6 +88,14 @@ def test_weights_decay_as_much_over_a_long_run_as_over_a_short_one() -> None:
     assert parse({**small, "nestbox_weight_decay": "0"}).nestbox_weight_decay == 0
 
 
+def test_mosaics_are_for_images_with_few_boxes() -> None:
+    small = {**REQUIRED, "base_network": "nestbox-small"}
+    shares = [parse(small, boxes_per_image=boxes).nestbox_mosaic for boxes in (1.0, 5.0, 5.1)]
+    assert shares == [0.5, 0.5, 0]
+    assert parse({**small, "nestbox_mosaic": "1"}, boxes_per_image=14).nestbox_mosaic == 1
+    assert parse({**REQUIRED, "base_network": "resnet-50"}).nestbox_mosaic == 0
+
+
 def test_default_epochs_show_small_inputs_more_often_and_large_ones_not_less() -> None:
     small = {**REQUIRED, "num_training_samples": "400", "base_network": "nestbox-small"}
     epochs = [parse(small, image_size=size).epochs for size in (128, 192, 352)]
@@ -142,6 +150,8 @@ def test_required_ones_are_missed() -> None:
         ("nestbox_schedule", "linear"),
         ("nestbox_weight_decay", "-0.1"),
         ("nestbox_weight_decay", "1.1"),
+        ("nestbox_mosaic", "-0.1"),
+        ("nestbox_mosaic", "1.1"),
         ("nestbox_class_names", "a,b"),
         ("nestbox_class_names", "a,b,b"),
         ("nestbox_class_names", "a,,b"),

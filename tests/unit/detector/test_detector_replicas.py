@@ -11,7 +11,7 @@ import pytest
 
 from detector.anchors import derive_plan
 from detector.architecture import build_network
-from detector.batches import BatchMaker, View, Views
+from detector.batches import BatchMaker, Mosaics, View, Views
 from detector.errors import LabelError
 from detector.flat_weights import FlatWeights
 from detector.image_memory import ImageMemory
@@ -34,7 +34,7 @@ SAMPLES = [
 LABELS = [sample.labels for sample in SAMPLES]
 PLAN = derive_plan(LABELS, 96)
 SIZES = InputSizes(64, 96, 1)
-VIEWS = Views(len(SAMPLES), SIZES, 6, seed=3)
+VIEWS = Views(len(SAMPLES), SIZES, 6, 3, Mosaics(0.5, end=5))
 
 
 # Kept, as a job keeps its own: a thread that ends may hold OpenCV's locks, which a fork then finds locked.
@@ -110,22 +110,37 @@ def test_an_epoch_shows_every_image_and_is_the_same_again() -> None:
     epoch = list(VIEWS.epoch(4))
     assert list(VIEWS.epoch(4)) == epoch != list(VIEWS.epoch(5))
     assert [len(views) for views in epoch] == [6, 6]
-    shown = [view.image for views in epoch for view in views]
+    shown = [view.images[0] for views in epoch for view in views]
     assert sorted(shown[:8]) == list(range(8))
     assert {view.size for views in epoch for view in views} == {96}
     assert {view.size for views in VIEWS.epoch(0) for view in views} == {64}
 
 
+def test_mosaics_are_of_any_images_until_they_end() -> None:
+    def images_of_views(mosaics: Mosaics, epoch: int) -> list[tuple[int, ...]]:
+        views = Views(100, SIZES, 50, 3, mosaics)
+        return [view.images for batch in views.epoch(epoch) for view in batch]
+
+    mixed = images_of_views(Mosaics(0.3, end=2), 1)
+    assert {len(images) for images in mixed} == {1, 4}
+    assert 15 <= sum(len(images) == 4 for images in mixed) <= 45
+    assert {len(images) for images in images_of_views(Mosaics(0.3, end=2), 2)} == {1}
+    beside = {image for images in images_of_views(Mosaics(1, end=2), 0) for image in images[1:]}
+    assert min(beside) < 5
+    assert max(beside) in range(95, 100)
+    assert images_of_views(Mosaics(), 0) == images_of_views(Mosaics(0.3, end=0), 0)
+
+
 def test_what_a_replica_cannot_read_is_told_here() -> None:
     class Unreadable(BatchMaker):
         def make(self, views: Any) -> Any:
-            raise LabelError([f"record {view.image}: cannot be decoded" for view in views])
+            raise LabelError([f"record {view.images[0]}: cannot be decoded" for view in views])
 
     with ExitStack() as stack:
         makers = [Unreadable(images(), LABELS, PLAN, SIZES, 3, (0.5, 0.4), 0), maker(stack, 3)]
         trained = network()
         replicas = stack.enter_context(Replicas(trained, FlatWeights(trained, 2), makers, focal=False))
         with pytest.raises(LabelError, match="record 1: cannot be decoded"):
-            replicas.gradients([View(number, 0, 96) for number in range(1, 5)])
+            replicas.gradients([View((number,), 0, 96) for number in range(1, 5)])
         assert signal.getsignal(signal.SIGTERM) != signal.SIG_IGN
     assert mx.nd.ones((2, 2)).sum().asscalar() == 4
