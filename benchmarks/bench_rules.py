@@ -15,10 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.accuracy.datasets import Packed, packed_whole
-from benchmarks.accuracy.training import epochs_within, train
-from detector.architecture import plan_for
-from detector.hyperparameters import SMALL_NETWORK
-from detector.recordio_dataset import read_dataset
+from benchmarks.accuracy.training import epochs_within, planned_size, train
 
 Row = tuple[str, float, float, bool, str]
 Wishes = Mapping[str, object]
@@ -51,8 +48,7 @@ def compare(name: str, packed: Packed, folder: Path, seconds: float) -> Row:
     """Train by the rules for so long, and by hand for as long, and return the difference's row."""
     epochs = epochs_within(packed, folder / "timed", seconds)
     by_rule = [_trained(packed, folder, {"epochs": epochs, "nestbox_seed": seed}) for seed in SEEDS]
-    samples = read_dataset([packed.train], len(packed.classes), 10**6)
-    rule_size = plan_for(SMALL_NETWORK, [sample.labels for sample in samples], None).image_size
+    rule_size = planned_size(packed)
     trials: dict[tuple[int, float | None], float] = {(rule_size, None): by_rule[0]}
 
     @cache

@@ -89,8 +89,7 @@ def labels_in_window(labels: Labels, window: Window) -> Labels:
 
 def random_view(image: Image, labels: Labels, size: int, random: Random) -> tuple[Image, Labels]:
     """Return a random square view of size x size pixels and the labels that stay visible in it."""
-    window = random_window(labels, random)
-    return _seen_through(window, image, labels, (size, size), mirrored=random.random() < 0.5)
+    return _random_piece(image, labels, (size, size), (1.0, 1.0), random)
 
 
 def random_mosaic(
@@ -107,19 +106,20 @@ def random_mosaic(
     for (image, labels), ((top, bottom), (left, right)) in zip(pictures, corners, strict=True):
         width, height = right - left, bottom - top
         shown = random.uniform(max(width, height), size)
-        window = random_window(labels, random, (width / shown, height / shown))
-        piece, inside = _seen_through(window, image, labels, (width, height), mirrored=random.random() < 0.5)
-        mosaic[top:bottom, left:right] = piece
+        shape = width / shown, height / shown
+        mosaic[top:bottom, left:right], inside = _random_piece(image, labels, (width, height), shape, random)
         inside[:, 1::2] = (inside[:, 1::2] * width + left) / size
         inside[:, 2::2] = (inside[:, 2::2] * height + top) / size
         seen.append(inside)
     return mosaic, np.concatenate(seen)
 
 
-def _seen_through(
-    window: Window, image: Image, labels: Labels, size: tuple[int, int], *, mirrored: bool
+def _random_piece(
+    image: Image, labels: Labels, size: tuple[int, int], shape: tuple[float, float], random: Random
 ) -> tuple[Image, Labels]:
-    """Return what a window shows, as an image of size (width, height) in pixels, and the labels in it."""
+    """Return what a random window of a shape shows in size (width, height) pixels, and the labels in it."""
+    window = random_window(labels, random, shape)
+    mirrored = random.random() < 0.5
     height, width = image.shape[:2]
     across = _snap(window[0], window[2], width, size[0])
     down = _snap(window[1], window[3], height, size[1])

@@ -18,8 +18,8 @@ from detector.input_sizes import InputSizes
 from detector.targets import match
 from detector.worker_processes import WorkerProcesses, shared_array
 
-MOSAICS_END = 0.85
-"""The share of the epochs that see mosaics; the last see images as they are asked about."""
+# The share of the epochs that see mosaics; the last see images as they are asked about.
+_MOSAICS_END = 0.85
 
 Number = TypeVar("Number", np.float32, np.int32)
 
@@ -57,6 +57,11 @@ class Mosaics:
 
     share: float = 0.0
     end: int = 0
+
+    @classmethod
+    def while_training(cls, share: float, epochs: int) -> Self:
+        """Return mosaics of such a share in all but the last of so many epochs."""
+        return cls(share, int(epochs * _MOSAICS_END))
 
     def at(self, epoch: int) -> float:
         """Return the share in an epoch."""

@@ -15,7 +15,7 @@ from typing import Any
 from detector.anchors import AnchorPlan
 from detector.architecture import build_network, plan_for
 from detector.artefact import Artefact, graph_of, read_channel, write_artefact
-from detector.batches import MOSAICS_END, Mosaics, Views
+from detector.batches import Mosaics, Views
 from detector.boxes import Labels
 from detector.checkpoint import CheckpointFolder, fingerprint
 from detector.cores import available_cores
@@ -159,7 +159,7 @@ def _train(layout: OptMl, stop: StopRequest) -> None:
             for size in seen
         }
         checkpoints = CheckpointFolder(layout.checkpoints, fingerprint(settings, train), log)
-        mosaics = Mosaics(settings.nestbox_mosaic, int(settings.epochs * MOSAICS_END))
+        mosaics = Mosaics.while_training(settings.nestbox_mosaic, settings.epochs)
         views = Views(len(train), sizes, settings.mini_batch_size, settings.nestbox_seed, mosaics)
         with ExitStack() as stack:
             makers = [

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from benchmarks.accuracy.datasets import Packed
 from detector.architecture import plan_for
@@ -96,10 +97,15 @@ def epochs_within(
     return max(1, math.floor((seconds - (course.seconds - an_epoch * _TIMED_EPOCHS)) / an_epoch))
 
 
+def planned_size(packed: Packed) -> int:
+    """Return the input's side in pixels that a job takes that is not told."""
+    samples = read_dataset([packed.train], len(packed.classes), 10**6)
+    return plan_for(SMALL_NETWORK, [sample.labels for sample in samples], None).image_size
+
+
 def default_epochs(packed: Packed) -> int:
     """Return how many epochs a job takes that is not told."""
-    labels = [sample.labels for sample in read_dataset([packed.train], len(packed.classes), 10**6)]
-    return default_small_epochs(len(labels), image_size=plan_for(SMALL_NETWORK, labels, None).image_size)
+    return default_small_epochs(_summary(packed)["train_samples"], image_size=planned_size(packed))
 
 
 def score(model: Path, data: Path) -> tuple[float, float]:
@@ -117,7 +123,7 @@ def score(model: Path, data: Path) -> tuple[float, float]:
 
 
 def _lay_out(root: Path, packed: Packed, channels: Mapping[str, Path], wishes: Mapping[str, object]) -> None:
-    summary = json.loads((packed.train.parent / "summary.json").read_text(encoding="utf-8"))
+    summary = _summary(packed)
     values = {
         "base_network": SMALL_NETWORK,
         "num_classes": len(packed.classes),
@@ -133,3 +139,8 @@ def _lay_out(root: Path, packed: Packed, channels: Mapping[str, Path], wishes: M
         folder = root / "input" / "data" / channel
         folder.mkdir(parents=True)
         (folder / file.name).symlink_to(file)
+
+
+def _summary(packed: Packed) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((packed.train.parent / "summary.json").read_text(encoding="utf-8"))
+    return summary

@@ -128,6 +128,7 @@ def test_mosaics_are_of_any_images_until_they_end() -> None:
     beside = {image for images in images_of_views(Mosaics(1, end=2), 0) for image in images[1:]}
     assert min(beside) < 5
     assert max(beside) in range(95, 100)
+    assert [Mosaics.while_training(0.3, epochs) for epochs in (20, 1)] == [Mosaics(0.3, 17), Mosaics(0.3, 0)]
     assert images_of_views(Mosaics(), 0) == images_of_views(Mosaics(0.3, end=0), 0)
 
 
