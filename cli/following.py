@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic, sleep
 
 from botocore.exceptions import ClientError
 from nestbox import timestamps
@@ -104,7 +104,7 @@ def looks(stack: Stack, target: str, expected: Expected | None, timeout: float |
     """
     log = TrainingLog(JobLogs(stack.session.client("logs")))
     pause = interval(stack)
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = None if timeout is None else monotonic() + timeout
     run_id = target if is_run_id(target) and find_dataset(target) is None else None
     while True:
         look = _look_at_run(run_id, log) if run_id else _look_at_dataset(target, expected)
@@ -114,12 +114,12 @@ def looks(stack: Stack, target: str, expected: Expected | None, timeout: float |
         yield look
         if look.ended:
             return
-        if deadline is not None and time.monotonic() > deadline:
+        if deadline is not None and monotonic() > deadline:
             waited = f"run {run_id} is {look.run.state}" if look.run else f"no run of {target} has started"
             raise CliError(
                 f"Time is up after {timeout:g} s: {waited}.", f"Go on with: nestbox watch {run_id or target}"
             )
-        time.sleep(pause)
+        sleep(pause)
 
 
 def _look_at_dataset(name: str, expected: Expected | None) -> Look:

@@ -80,7 +80,7 @@ def step(monkeypatch: pytest.MonkeyPatch) -> None:
                 row, dataset, by="update_endpoint", why="the endpoint serves it", now=timestamps.now()
             )
 
-    monkeypatch.setattr(following.time, "sleep", serve)
+    monkeypatch.setattr(following, "sleep", serve)
 
 
 def test_promote_waits_and_shows_only_what_is_new(

@@ -277,7 +277,7 @@ def test_watch_shows_states_and_epochs_as_they_happen(
             served,
         ]
     )
-    monkeypatch.setattr(following.time, "sleep", lambda _: next(stages)())
+    monkeypatch.setattr(following, "sleep", lambda _: next(stages)())
     assert main(["watch", "birds", "--json"]) == 0
     news = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["event"] for one in news] == [
@@ -300,7 +300,7 @@ def test_an_expected_run_is_waited_for_even_where_the_dataset_is_not_known_yet(
         ]
     )
     served()
-    monkeypatch.setattr(following.time, "sleep", lambda _: next(stages)())
+    monkeypatch.setattr(following, "sleep", lambda _: next(stages)())
     found = find_stack(argparse.Namespace(stack=stack.name, local=False, region=None, profile=None))
     assert watch.follow(found, "birds", expected=Expected(None, START), as_json=False, timeout=None) == 0
     assert "waiting" in capsys.readouterr().out
@@ -343,7 +343,7 @@ def test_watch_reads_epochs_from_the_log_before_the_table_has_them(
         "#quality_metric: host=algo-1, epoch=0, validation mAP <score>=(0.25)",
         "#throughput_metric: host=algo-1, train throughput=123.4 records/second",
     )
-    monkeypatch.setattr(following.time, "sleep", lambda _: served())
+    monkeypatch.setattr(following, "sleep", lambda _: served())
     assert main(["watch", RUN, "--json"]) == 0
     news = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (epoch,) = [one for one in news if one["event"] == "epoch"]
